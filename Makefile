@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make            build/bin/clonefsd
+# make demo       installs what is missing (Debian 12, root), builds, shows the main job, cleans up
+# make check      installs what is missing (Debian 12, root), builds and runs every test
+# make test       unit tests          make lint    clang-format, clang-tidy, cppcheck, include arrows
+# make bench      table of ratios     make format  clang-format in place
+# make fuzz       fuzzers for FUZZ_SECONDS each
+# make install    PREFIX=/usr/local DESTDIR=   make clean
+#
+# BUILD=release|debug|asan|tsan selects build/$(BUILD); release puts its programs into build/bin.
+# V=1 shows the commands. CC, CPPFLAGS, CFLAGS, LDFLAGS are yours.
+
+BUILD ?= release
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+OUT := build/$(BUILD)
+GEN := $(OUT)/gen
+PKG_CONFIG ?= pkg-config
+LIBS := grpc libprotobuf-c lmdb libcrypto libpcre2-8
+VERSION := 0.1.0
+
+ifneq ($(V),1)
+Q := @
+endif
+
+OPT_release := -O2 -g
+OPT_debug := -O1 -g -DCLONEFS_FAULTS
+OPT_asan := -O1 -g -DCLONEFS_FAULTS -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT_tsan := -O1 -g -DCLONEFS_FAULTS -fsanitize=thread
+ifeq ($(OPT_$(BUILD)),)
+$(error BUILD=$(BUILD) is not one of release, debug, asan, tsan)
+endif
+BIN := $(if $(filter release,$(BUILD)),build/bin,$(OUT)/bin)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wpointer-arith -Wvla -Wwrite-strings -Wformat=2 -Wundef -Wimplicit-fallthrough
+LIB_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBS) 2>/dev/null)
+LIB_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null)
+BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DCLONEFS_VERSION='"$(VERSION)"' -I. -I$(GEN) \
+	-fvisibility=hidden -pthread $(OPT_$(BUILD)) $(LIB_CFLAGS)
+COMPILE = $(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
+LINK = $(CC) $(OPT_$(BUILD)) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
+
+MODULES := base tree store rpc snapshotter
+SOURCES := $(filter-out %_darwin.c,$(wildcard $(MODULES:%=%/*.c)))
+DAEMON_SOURCES := $(wildcard cmd/clonefsd/*.c)
+UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
+UNIT_SUPPORT := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+
+# Messages: our .proto files, and protobuf's own well-known types that they use.
+PROTO_INCLUDE := $(shell $(PKG_CONFIG) --variable=prefix protobuf 2>/dev/null || echo /usr)/include
+PROTOS := $(patsubst proto/%,%,$(wildcard proto/*.proto)) google/protobuf/timestamp.proto \
+	google/protobuf/empty.proto google/protobuf/field_mask.proto
+PROTO_C := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
+PROTO_H := $(PROTO_C:.c=.h)
+
+MODULE_OBJS := $(SOURCES:%.c=$(OUT)/%.o) $(PROTO_C:.c=.o)
+OBJS := $(MODULE_OBJS) $(DAEMON_SOURCES:%.c=$(OUT)/%.o)
+UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/tests/%)
+FUZZ_TESTS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(OUT)/fuzz/%)
+
+.DELETE_ON_ERROR:
+.PHONY: all test check demo lint format bench fuzz install clean
+.SECONDARY:
+all: $(BIN)/clonefsd
+
+$(BIN)/clonefsd: $(OBJS)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	$(Q)$(LINK)
+
+$(OUT)/%.o: %.c | $(PROTO_H)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(COMPILE)
+	@printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$<' \
+	  '$(subst ",\",$(COMPILE))' > $@.json
+
+$(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -w $(CFLAGS) -c -o $@ $<
+
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: proto/%.proto
+	@mkdir -p $(GEN)
+	$(Q)protoc -Iproto -I$(PROTO_INCLUDE) --c_out=$(GEN) $*.proto
+$(GEN)/google/%.pb-c.c $(GEN)/google/%.pb-c.h:
+	@mkdir -p $(GEN)
+	$(Q)protoc -I$(PROTO_INCLUDE) --c_out=$(GEN) google/$*.proto
+
+compile_commands.json: $(OBJS)
+	$(Q){ echo '['; cat $(filter-out $(GEN)/%,$(OBJS:%=%.json)) | sed '$$s/,$$//'; echo ']'; } > $@
+
+# Unit tests link every module and cmocka; each prints its own result.
+$(OUT)/tests/%: $(OUT)/tests/unit/%.o $(UNIT_SUPPORT:%.c=$(OUT)/%.o) $(MODULE_OBJS)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	$(Q)$(LINK) -lcmocka
+
+test: $(UNIT_TESTS)
+	$(Q)scripts/run-unit-tests $(UNIT_TESTS)
+
+# A fuzzer is a LLVMFuzzerTestOneInput; with FUZZ_ENGINE=1 (clang) it is a libFuzzer program, else a
+# program that replays the files named on its command line.
+FUZZ_ENGINE ?=
+FUZZ_LINK = $(if $(FUZZ_ENGINE),-fsanitize=fuzzer,)
+$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(FUZZ_ENGINE),,$(OUT)/tests/fuzz/replay.o) $(MODULE_OBJS)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(FUZZ_LINK)
+
+fuzz-programs: $(FUZZ_TESTS)
+.PHONY: fuzz-programs
+fuzz:
+	$(Q)scripts/run-fuzzers $(FUZZ_SECONDS)
+
+check:
+	$(Q)scripts/check
+demo:
+	$(Q)scripts/demo
+bench:
+	$(Q)scripts/bench
+lint:
+	$(Q)scripts/lint
+format:
+	$(Q)clang-format-14 -i $$(git ls-files '*.c' '*.h')
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/clonefs
+	install -m 0755 build/bin/clonefsd $(DESTDIR)$(PREFIX)/sbin/clonefsd
+	install -m 0644 config/* $(DESTDIR)$(PREFIX)/share/clonefs/
+
+clean:
+	rm -rf build compile_commands.json
+
+-include $(OBJS:.o=.d) $(UNIT_SOURCES:%.c=$(OUT)/%.d) $(UNIT_SUPPORT:%.c=$(OUT)/%.d) $(FUZZ_SOURCES:%.c=$(OUT)/%.d)

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+/*
+ * containerd's filter language (containerd: pkg/filters):
+ *
+ *   filter   := "" | selector { "," selector }      all must match
+ *   selector := path [ ("==" | "!=" | "~=") value ]  no operator: present
+ *   path     := field { "." field }
+ *
+ * A list of filters matches what any of them matches; an empty list matches everything. "~=" is an
+ * unanchored regular expression by PCRE2 under limits on match steps, depth and heap; one that does
+ * not compile or runs into a limit does not match and is no error.
+ */
+struct filter_list;
+
+/*
+ * Looks a field up for the object under test: path has count elements. Returns true when the field
+ * is present and sets *out_value, which lives at least until the next call. Labels join
+ * their remaining elements with "." (filter_join).
+ */
+typedef bool filter_lookup(const void *object, const char *const *path, size_t count,
+                           const char **out_value);
+
+/* Parses count filters; ERROR_INVALID with the position for a bad one, or beyond the limits (1024
+ * filters, 64 KiB each, 1 MiB in all). Free with filter_list_free. Immutable afterwards, and
+ * thus usable from several threads. */
+int filter_list_parse(char *const *texts, size_t count, struct filter_list **out_list,
+                      struct error *error);
+
+void filter_list_free(struct filter_list *list);
+
+/* For owned(filter_list_clear). */
+void filter_list_clear(struct filter_list **list);
+
+bool filter_list_match(const struct filter_list *list, filter_lookup *lookup, const void *object);
+
+/* Joins path elements from first on with "."; false if it needs more than size bytes. */
+bool filter_join(const char *const *path, size_t first, size_t count, char *out, size_t size);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cancel.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+/*
+ * Directory trees as clients of a snapshot see them. All calls take "entry NAME of directory FD",
+ * the shape that clonefile(2) has, and reach every file relative to directory descriptors: names
+ * are bytes, paths may be longer than PATH_MAX, links are never followed and mount points never
+ * crossed (invariant 9). Calls are thread-safe; they block on the disk, never on anything else.
+ */
+
+/* What a volume can do, found out by trying (tree_probe). */
+enum tree_clone_method {
+    TREE_CLONE_REFLINK, /* FICLONE: data shared, copy-on-write */
+    TREE_CLONE_COPY     /* byte copy, the honest fallback */
+};
+
+/* Tries a real clone of a small file in dirfd (files made and removed there). */
+int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *error);
+
+/* "reflink (FICLONE)", "byte copy" */
+const char *tree_clone_method_name(enum tree_clone_method method);
+
+struct tree_clone_options {
+    unsigned threads;            /* at most so many walk one big tree; 0 = as many as CPUs, 4 at most */
+    const struct cancel *cancel; /* polled between files; may be NULL */
+};
+
+struct tree_clone_result {
+    uint64_t entries;       /* files of every kind, the root included */
+    uint64_t bytes_shared;  /* cloned */
+    uint64_t bytes_copied;  /* copied, because a clone was not possible */
+    struct timestamp time;  /* the file system's own clock after the last change that the clone made:
+                               an inode whose ctime is not later is still as it was cloned */
+};
+
+/*
+ * Clones the tree src_name of src_dirfd to the new name dst_name in dst_dirfd (same or another
+ * volume). The clone equals its origin as invariant 7 says: bytes, types, modes with set-id bits,
+ * owners, atimes and mtimes to the nanosecond, xattrs (security.capability and POSIX ACLs among them),
+ * hard-link groups, device nodes, FIFOs, sockets, holes. On failure what was made so far is left
+ * for the caller to throw away. ERROR_CANCELLED if asked to stop; ERROR_PRECONDITION if something
+ * is mounted inside the tree (what it hides cannot be cloned); ERROR_NO_SPACE, ERROR_IO.
+ */
+int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *dst_name,
+               const struct tree_clone_options *options, struct tree_clone_result *out_result,
+               struct error *error);
+
+/* True if the tree has at most limit entries; looks at no more than that many. A tree that cannot be
+ * read counts as large. */
+bool tree_is_small(int dirfd, const char *name, uint64_t limit);
+
+struct tree_usage {
+    uint64_t bytes;  /* 512 * st_blocks, hard links once */
+    uint64_t inodes;
+};
+
+/*
+ * Measures the tree. With since, only inodes whose ctime is later count: what was added or
+ * changed after a clone that ended at *since (tree_clone_result.time). A file of which one byte or
+ * one attribute was changed counts whole, although the rest may still be shared. Mounts inside
+ * are not entered and not counted.
+ */
+int tree_measure(int dirfd, const char *name, const struct timestamp *since,
+                 const struct cancel *cancel, struct tree_usage *out_usage, struct error *error);
+
+/*
+ * Compares two trees entry by entry in all that tree_clone promises, but for atimes. Returns 0 when
+ * equal, 1 when not, with the first difference (path and what differs) in *out_difference, which
+ * the caller frees with mem_free; negative on errors.
+ */
+int tree_compare(int a_dirfd, const char *a_name, int b_dirfd, const char *b_name,
+                 char **out_difference, struct error *error);
+
+/*
+ * Removes the tree name of dirfd, clearing immutable and append-only flags on the way. What is
+ * busy (a mount inside, EBUSY) stays, everything else goes; then ERROR_BUSY is the answer and the
+ * call may be repeated later. 0 also if there was nothing. Polls cancel between files.
+ */
+int tree_remove(int dirfd, const char *name, const struct cancel *cancel, struct error *error);
