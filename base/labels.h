@@ -36,8 +36,8 @@ void labels_copy(struct labels *target, const struct labels *source);
 
 /*
  * Applies an update with a field mask (contract 3.6): no path or "labels" replaces all labels by
- * source; "labels.KEY" sets KEY to what source has, or removes it; any other path is ERROR_INVALID and
- * leaves target unchanged.
+ * source; "labels.KEY" sets KEY to what source has, or removes it; any other path is ERROR_INVALID
+ * and leaves target unchanged. Check the result: an update can grow a set beyond the limits.
  */
 int labels_update(struct labels *target, const struct labels *source, char *const *mask,
                   size_t mask_count, struct error *error);
