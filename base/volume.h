@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+
+/* The volume below a directory. Platform calls, one file per system. */
+
+/* True if rename and clone work between the two directories: one volume, one mount. False also on
+ * failure. */
+bool volume_is_same(int a_fd, int b_fd);
+
+/*
+ * Makes all data and metadata of the volume durable. fd must have been opened before the first
+ * write that counts: an error that happened since then is reported once per descriptor (syncfs(2)).
+ * 0, or -1 and errno.
+ */
+int volume_flush(int fd);

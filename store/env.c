@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "store/internal.h"
+
+#define DEFAULT_MAP_BYTES ((uint64_t) 32 << 30)
+#define MAX_READERS 1024
+#define FIRST_ID 1
+
+static const struct {
+    const char *name;
+    unsigned flags;
+} table_definitions[TABLE_COUNT] = {
+    [TABLE_STORE] = {"store", 0},
+    [TABLE_SNAPSHOTS] = {"snapshots", 0},
+    [TABLE_CHILDREN] = {"children", MDB_DUPSORT | MDB_DUPFIXED},
+    [TABLE_TREES] = {"trees", MDB_INTEGERKEY},
+    [TABLE_UNFLUSHED] = {"unflushed", MDB_INTEGERKEY},
+};
+
+static int create_environment(struct store *store, int meta_fd, uint64_t map_bytes,
+                              struct error *error)
+{
+    int rc = mdb_env_create(&store->env);
+    if (rc != 0)
+        return store_raise(error, rc, "cannot open the metadata database");
+    (void) mdb_env_set_maxdbs(store->env, TABLE_COUNT);
+    (void) mdb_env_set_maxreaders(store->env, MAX_READERS);
+    (void) mdb_env_set_mapsize(store->env, map_bytes ? map_bytes : DEFAULT_MAP_BYTES);
+    char path[64]; /* LMDB takes paths only */
+    (void) snprintf(path, sizeof path, "/proc/self/fd/%d", meta_fd);
+    rc = mdb_env_open(store->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600);
+    return rc == 0 ? 0 : store_raise(error, rc, "cannot open the metadata database");
+}
+
+static int open_tables(struct store *store, struct error *error)
+{
+    MDB_txn *txn = NULL;
+    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+    for (int i = 0; rc == 0 && i < TABLE_COUNT; i++)
+        rc = mdb_dbi_open(txn, table_definitions[i].name,
+                          table_definitions[i].flags | MDB_CREATE, &store->tables[i]);
+    if (rc == 0)
+        rc = mdb_txn_commit(txn);
+    else if (txn)
+        mdb_txn_abort(txn);
+    return rc == 0 ? 0 : store_raise(error, rc, "cannot open the tables of the metadata database");
+}
+
+/* Reads ROOT/uuid: 1, 0 when there is none, or an error. */
+static int read_root_uuid(int root_dirfd, char uuid[40], struct error *error)
+{
+    ssize_t length = fd_read_small(root_dirfd, "uuid", uuid, 40);
+    if (length < 0 && errno == ENOENT)
+        return 0;
+    if (length < 0)
+        return error_errno(error, "cannot read the file uuid of the store");
+    uuid[strcspn(uuid, "\n")] = '\0';
+    if (strlen(uuid) != 36)
+        return error_set(error, ERROR_PRECONDITION, "the file uuid of the store is damaged");
+    return 1;
+}
+
+static int publish_root_uuid(int root_dirfd, const char *uuid, struct error *error)
+{
+    char line[48];
+    int length = snprintf(line, sizeof line, "%s\n", uuid);
+    return fd_publish_small(root_dirfd, "uuid", line, (size_t) length, error);
+}
+
+/* The file comes before the database: a crash in between leaves a UUID and nothing else. */
+static int make_header(int root_dirfd, bool data_empty, struct store_header *out_header,
+                       struct error *error)
+{
+    if (!data_empty)
+        return error_set(error, ERROR_PRECONDITION,
+                         "the root holds snapshots but no metadata database: put the folder meta "
+                         "back, or mount the volume that has it, or choose an empty root");
+    *out_header = (struct store_header){.format = STORE_FORMAT, .next_id = FIRST_ID};
+    int found = read_root_uuid(root_dirfd, out_header->uuid, error);
+    if (found != 0)
+        return found < 0 ? found : 0;
+    random_uuid(out_header->uuid);
+    return publish_root_uuid(root_dirfd, out_header->uuid, error);
+}
+
+static int check_header(int root_dirfd, const struct store_header *header, struct error *error)
+{
+    if (header->format > STORE_FORMAT)
+        return error_set(error, ERROR_PRECONDITION,
+                         "the store has format %u and this clonefsd knows formats up to %d: run "
+                         "the newer clonefsd that wrote it, or choose another root",
+                         header->format, STORE_FORMAT);
+    char uuid[40] = "";
+    int found = read_root_uuid(root_dirfd, uuid, error);
+    if (found < 0)
+        return found;
+    if (found == 0 || strcmp(uuid, header->uuid) != 0)
+        return error_set(error, ERROR_PRECONDITION,
+                         "the metadata database belongs to the store %s, the root to %s: one of "
+                         "them was replaced; put the matching one back",
+                         header->uuid, found ? uuid : "none (its file uuid is missing)");
+    return 0;
+}
+
+struct opening {
+    int root_dirfd;
+    bool data_empty;
+    const char *boot_id;
+    struct store *store;
+};
+
+static int open_header(struct store_txn *txn, void *context, struct error *error)
+{
+    struct opening *opening = context;
+    struct store_header header;
+    int found = store_header_get(txn, &header, error);
+    if (found < 0)
+        return found;
+    int rc = found ? check_header(opening->root_dirfd, &header, error)
+                   : make_header(opening->root_dirfd, opening->data_empty, &header, error);
+    if (rc != 0)
+        return rc;
+    struct store *store = opening->store;
+    store->was_rebooted = found && opening->boot_id[0] && header.boot_id[0] &&
+                          strcmp(opening->boot_id, header.boot_id) != 0;
+    memcpy(store->uuid, header.uuid, sizeof store->uuid);
+    store->next_id = store->reserved_ids = header.next_id;
+    (void) snprintf(header.boot_id, sizeof header.boot_id, "%s", opening->boot_id);
+    return store_header_put(txn, &header, error);
+}
+
+/* A new database file's directory entry must be as durable as what is committed to it. */
+static int open_environment(struct store *store, int root_dirfd,
+                            const struct store_options *options, struct error *error)
+{
+    owned(fd_close) int meta_fd = fd_make_dir(root_dirfd, "meta", 0700, error);
+    if (meta_fd < 0)
+        return error->code;
+    int rc = create_environment(store, meta_fd, options->map_bytes, error);
+    if (rc == 0)
+        rc = open_tables(store, error);
+    if (rc == 0 && (fsync(meta_fd) != 0 || fsync(root_dirfd) != 0))
+        rc = error_errno(error, "cannot flush the folder of the metadata database");
+    return rc;
+}
+
+int store_open(int root_dirfd, bool data_empty, const struct store_options *options,
+               struct store **out_store, struct error *error)
+{
+    struct store *store = mem_alloc(sizeof *store);
+    store_gate_init(&store->gate);
+    (void) pthread_mutex_init(&store->queue.lock, NULL);
+    (void) pthread_cond_init(&store->queue.finished, NULL);
+    store->queue.last = &store->queue.first;
+    (void) pthread_mutex_init(&store->id_lock, NULL);
+    struct opening opening = {.root_dirfd = root_dirfd,
+                              .data_empty = data_empty,
+                              .boot_id = options->boot_id ? options->boot_id : "",
+                              .store = store};
+    int rc = open_environment(store, root_dirfd, options, error);
+    if (rc == 0)
+        rc = store_write(store, open_header, &opening, error);
+    if (rc != 0) {
+        store_close(store);
+        return rc;
+    }
+    *out_store = store;
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    if (store->env)
+        mdb_env_close(store->env);
+    store_gate_clear(&store->gate);
+    (void) pthread_mutex_destroy(&store->queue.lock);
+    (void) pthread_cond_destroy(&store->queue.finished);
+    (void) pthread_mutex_destroy(&store->id_lock);
+    free(store);
+}
+
+const char *store_uuid(const struct store *store)
+{
+    return store->uuid;
+}
+
+bool store_was_rebooted(const struct store *store)
+{
+    return store->was_rebooted;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/trees.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "store/internal.h"
+#include "store/record.h"
+
+/* MDB_INTEGERKEY takes size_t in native order. */
+static MDB_val tree_key(size_t *tree)
+{
+    return (MDB_val){.mv_size = sizeof *tree, .mv_data = tree};
+}
+
+static uint64_t read_u64(const MDB_val *value)
+{
+    uint64_t number = 0;
+    memcpy(&number, value->mv_data, value->mv_size < sizeof number ? value->mv_size : sizeof number);
+    return number;
+}
+
+int store_tree_next(struct store_txn *txn, uint64_t *inout_tree, struct error *error)
+{
+    MDB_cursor *cursor = NULL;
+    int rc = mdb_cursor_open(txn->mdb, txn->store->tables[TABLE_TREES], &cursor);
+    if (rc != 0)
+        return store_raise(error, rc, "cannot list the trees");
+    size_t tree = *inout_tree;
+    MDB_val key = tree_key(&tree);
+    MDB_val value;
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    if (rc == 0)
+        *inout_tree = read_u64(&key);
+    mdb_cursor_close(cursor);
+    if (rc == MDB_NOTFOUND)
+        return 0;
+    return rc == 0 ? 1 : store_raise(error, rc, "cannot list the trees");
+}
+
+int store_tree_owner(struct store_txn *txn, uint64_t tree, struct snapshot_record *out_record,
+                     struct error *error)
+{
+    size_t id = tree;
+    MDB_val key = tree_key(&id);
+    MDB_val owner;
+    int found = store_get(txn, TABLE_TREES, &key, &owner, error);
+    if (found <= 0)
+        return found;
+    MDB_val value;
+    found = store_get(txn, TABLE_SNAPSHOTS, &owner, &value, error);
+    if (found < 0)
+        return found;
+    if (found == 0)
+        return error_set(error, ERROR_CORRUPT, "tree %llu belongs to a snapshot without record",
+                         (unsigned long long) tree);
+    int rc = record_unpack(&value, out_record, error);
+    return rc == 0 ? 1 : rc;
+}
+
+int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, uint64_t generation,
+                             struct error *error)
+{
+    size_t id = tree;
+    MDB_val key = tree_key(&id);
+    MDB_val value = {.mv_size = sizeof generation, .mv_data = &generation};
+    return store_put(txn, TABLE_UNFLUSHED, &key, &value, error);
+}
+
+int store_tree_list_unflushed(struct store_txn *txn, struct store_unflushed **out_list,
+                              size_t *out_count, struct error *error)
+{
+    MDB_cursor *cursor = NULL;
+    int rc = mdb_cursor_open(txn->mdb, txn->store->tables[TABLE_UNFLUSHED], &cursor);
+    if (rc != 0)
+        return store_raise(error, rc, "cannot list the trees to be flushed");
+    struct store_unflushed *list = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+    MDB_val key;
+    MDB_val value;
+    for (rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST); rc == 0;
+         rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+        if (count == capacity) {
+            capacity = capacity ? capacity * 2 : 16;
+            list = mem_resize(list, capacity, sizeof *list);
+        }
+        list[count++] =
+            (struct store_unflushed){.tree = read_u64(&key), .generation = read_u64(&value)};
+    }
+    mdb_cursor_close(cursor);
+    if (rc != MDB_NOTFOUND) {
+        free(list);
+        return store_raise(error, rc, "cannot list the trees to be flushed");
+    }
+    *out_list = list;
+    *out_count = count;
+    return 0;
+}
+
+int store_tree_set_flushed(struct store_txn *txn, const struct store_unflushed *flushed,
+                           struct error *error)
+{
+    size_t id = flushed->tree;
+    MDB_val key = tree_key(&id);
+    MDB_val value;
+    int found = store_get(txn, TABLE_UNFLUSHED, &key, &value, error);
+    if (found <= 0)
+        return found;
+    if (read_u64(&value) != flushed->generation)
+        return 0;
+    return store_delete(txn, TABLE_UNFLUSHED, &key, NULL, error);
+}
+
+int store_tree_set_damaged(struct store_txn *txn, uint64_t tree, struct error *error)
+{
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int found = store_tree_owner(txn, tree, &record, error);
+    if (found <= 0)
+        return found;
+    record.damaged = true;
+    return store_snapshot_put(txn, &record, error);
+}
