@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package harness starts clonefsd, or a program with the same command line, talks to it as
+// containerd does, and looks into its root.
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/containerd/pkg/dialer"
+	"google.golang.org/grpc"
+)
+
+// What the daemon promises: it listens soon, and SIGTERM ends it within StopBound.
+const (
+	startBound = 20 * time.Second
+	StopBound  = 5 * time.Second
+)
+
+// messageLimit is containerd's own limit for a proxy, both ways.
+const messageLimit = 16 << 20
+
+// Options say how to start a daemon.
+type Options struct {
+	Binary string   // default: Binary()
+	Root   string   // its store
+	Socket string   // default: a fresh short path
+	Fault  string   // CLONEFS_FAULT of builds with fault points
+	Args   []string // more arguments
+}
+
+// Daemon is one running process and a connection to it.
+type Daemon struct {
+	Root   string
+	Socket string
+	Conn   *grpc.ClientConn
+
+	cmd    *exec.Cmd
+	log    *logBuffer
+	exited chan struct{} // closed when the process is gone
+}
+
+// Binary is the daemon under test.
+func Binary() string {
+	return os.Getenv("CLONEFSD")
+}
+
+// HasFaults tells whether the daemon under test was built with fault points.
+func HasFaults() bool {
+	text, err := os.ReadFile(Binary())
+	return err == nil && strings.Contains(string(text), "CLONEFS_FAULT")
+}
+
+// Bound stretches a time limit for builds that are slow on purpose (CLONEFS_TEST_SLOW=N).
+func Bound(limit time.Duration) time.Duration {
+	return limit * time.Duration(envInt("CLONEFS_TEST_SLOW", 1))
+}
+
+// NewSocket returns a path that no socket has, short enough for sun_path.
+func NewSocket() (string, error) {
+	dir, err := os.MkdirTemp(os.Getenv("CLONEFS_TEST_SOCKETS"), "d")
+	return filepath.Join(dir, "s"), err
+}
+
+// Launch starts a daemon and waits until it listens. The process dies with us at the latest.
+func Launch(o Options) (*Daemon, error) {
+	if o.Binary == "" {
+		o.Binary = Binary()
+	}
+	if o.Socket == "" {
+		var err error
+		if o.Socket, err = NewSocket(); err != nil {
+			return nil, err
+		}
+	}
+	d := &Daemon{Root: o.Root, Socket: o.Socket, log: newLogBuffer("listening on"), exited: make(chan struct{})}
+	d.cmd = exec.Command(o.Binary, append([]string{"--root", o.Root, "--address", o.Socket}, o.Args...)...)
+	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	d.cmd.Env = os.Environ()
+	if o.Fault != "" {
+		d.cmd.Env = append(d.cmd.Env, "CLONEFS_FAULT="+o.Fault)
+	}
+	if err := startTiedToUs(d.cmd); err != nil {
+		return nil, err
+	}
+	go func() {
+		_ = d.cmd.Wait() // ProcessState tells the same
+		close(d.exited)
+	}()
+	return d, d.awaitListening()
+}
+
+func (d *Daemon) awaitListening() error {
+	select {
+	case <-d.log.seen:
+	case <-d.exited:
+		return fmt.Errorf("the daemon ended before it listened: %v\n%s", d.cmd.ProcessState, d.log)
+	case <-time.After(Bound(startBound)):
+		d.Kill()
+		return fmt.Errorf("the daemon does not listen after %v\n%s", Bound(startBound), d.log)
+	}
+	conn, err := Dial(d.Socket)
+	if err != nil {
+		d.Kill()
+		return err
+	}
+	d.Conn = conn
+	return nil
+}
+
+// Dial connects to a socket with containerd's own dialer and limits.
+func Dial(socket string) (*grpc.ClientConn, error) {
+	return grpc.Dial(dialer.DialAddress(socket), grpc.WithInsecure(), grpc.WithContextDialer(dialer.ContextDialer),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageLimit)))
+}
+
+// Pid is the process id, as in /proc.
+func (d *Daemon) Pid() int { return d.cmd.Process.Pid }
+
+// Log is what the daemon has printed.
+func (d *Daemon) Log() string { return d.log.String() }
+
+// Alive tells whether the process runs.
+func (d *Daemon) Alive() bool { return !d.Exited(0) }
+
+// Exited waits for the end of the process, for some time.
+func (d *Daemon) Exited(wait time.Duration) bool {
+	select {
+	case <-d.exited:
+		return true
+	case <-time.After(wait):
+	}
+	select {
+	case <-d.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// KilledBySignal tells, of an ended process, that SIGKILL ended it.
+func (d *Daemon) KilledBySignal() bool {
+	status, ok := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// Kill ends the process by SIGKILL and waits for it. Repeatable.
+func (d *Daemon) Kill() {
+	_ = d.cmd.Process.Kill() // fails only if it is gone
+	<-d.exited
+	d.close()
+}
+
+// Stop ends the process by SIGTERM. An error unless it exits with 0 in time.
+func (d *Daemon) Stop() error {
+	defer d.close()
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	if !d.Exited(Bound(StopBound)) {
+		d.Kill()
+		return fmt.Errorf("the daemon runs %v after SIGTERM\n%s", Bound(StopBound), d.log)
+	}
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("the daemon ended with %v\n%s", d.cmd.ProcessState, d.log)
+	}
+	return nil
+}
+
+func (d *Daemon) close() {
+	if d.Conn != nil {
+		_ = d.Conn.Close()
+	}
+	_ = os.RemoveAll(filepath.Dir(d.Socket))
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+func envInt(name string, fallback int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return fallback
+}
+
+// EnvInt is the number in an environment variable, or fallback.
+func EnvInt(name string, fallback int) int { return envInt(name, fallback) }
+
+// Start launches a daemon for a test on root ("": a fresh one). At the end of the test it is stopped if
+// it still runs, and must stop cleanly.
+func Start(t testing.TB, root string, args ...string) *Daemon {
+	t.Helper()
+	if root == "" {
+		root = NewRoot(t)
+	}
+	d, err := Launch(Options{Root: root, Args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the daemon:\n%s", tail(d.Log(), 4000))
+		}
+		if d.Exited(0) {
+			d.close()
+		} else if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// Restart stops a daemon cleanly and starts another on the same root.
+func Restart(t testing.TB, d *Daemon) *Daemon {
+	t.Helper()
+	StopClean(t, d)
+	return Start(t, d.Root)
+}
+
+// StopClean stops a daemon that must exit with 0 in time.
+func StopClean(t testing.TB, d *Daemon) {
+	t.Helper()
+	if err := d.Stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// NewRoot is a path for a store, in a folder that goes away with the test.
+func NewRoot(t testing.TB) string {
+	t.Helper()
+	return t.TempDir() + "/root"
+}
+
+// NeedRoot skips a test that has to mount or to change owners.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("skip: not root")
+	}
+}
+
+// NeedFaults skips a test that needs fault points in the daemon.
+func NeedFaults(t testing.TB) {
+	t.Helper()
+	if !HasFaults() {
+		t.Skip("skip: this daemon was built without fault points (BUILD=debug, asan or tsan has them)")
+	}
+}
+
+// Eventually waits until check answers "", and fails with its last answer after limit.
+func Eventually(t testing.TB, limit time.Duration, check func() string) {
+	t.Helper()
+	var problem string
+	for end := time.Now().Add(Bound(limit)); ; time.Sleep(5 * time.Millisecond) {
+		if problem = check(); problem == "" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after %v: %s", Bound(limit), problem)
+		}
+	}
+}
+
+func tail(text string, limit int) string {
+	if len(text) > limit {
+		return "..." + text[len(text)-limit:]
+	}
+	return text
+}
