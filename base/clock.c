@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 
-#include <string.h>
 #include <time.h>
 
 struct timestamp clock_now(void)
@@ -21,4 +20,17 @@ int64_t clock_monotonic_ms(void)
 bool timestamp_after(struct timestamp a, struct timestamp b)
 {
     return a.seconds != b.seconds ? a.seconds > b.seconds : a.nanos > b.nanos;
+}
+
+struct timespec clock_deadline(int ms)
+{
+    struct timespec time;
+    (void) clock_gettime(CLOCK_REALTIME, &time);
+    time.tv_sec += ms / 1000;
+    time.tv_nsec += (long) (ms % 1000) * 1000000;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
+    }
+    return time;
 }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /* A point in time: UTC seconds since 1970 (may be negative) and nanoseconds 0..999999999. */
 struct timestamp {
@@ -14,6 +15,9 @@ struct timestamp clock_now(void);
 
 /* Milliseconds that never step; for intervals only. */
 int64_t clock_monotonic_ms(void);
+
+/* Now + ms as pthread_cond_timedwait takes it. */
+struct timespec clock_deadline(int ms);
 
 bool timestamp_after(struct timestamp a, struct timestamp b);
 

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/fault.h"
+#include "base/mem.h"
+#include "snapshotter/internal.h"
+#include "store/trees.h"
+
+/*
+ * Commit changes the record and no file: it runs inside containerd's only write transaction (contract
+ * 3.4). What the client wrote is flushed and measured afterwards.
+ */
+struct commit {
+    const struct snapshot_request *request;
+    const char *active_key;
+    uint64_t generation; /* of the note that the tree is to be flushed */
+};
+
+static int check_active(const struct snapshot_record *active, const struct commit *commit,
+                        struct error *error)
+{
+    const char *parent = commit->request->parent;
+    if (active->kind != SNAPSHOT_ACTIVE)
+        return error_set(error, ERROR_PRECONDITION, "snapshot %s is not active", active->key);
+    if (active->damaged)
+        return error_set(error, ERROR_PRECONDITION,
+                         "snapshot %s may be damaged: it was not on disk yet when the machine went "
+                         "down; remove it and prepare it again",
+                         active->key);
+    if (!parent[0] || strcmp(parent, active->parent) == 0)
+        return 0;
+    if (active->parent[0])
+        return error_set(error, ERROR_INVALID, "snapshot %s has the parent %s, not %s",
+                         active->key, active->parent, parent);
+    return error_set(error, ERROR_UNIMPLEMENTED,
+                     "snapshot %s has no parent and cannot get one at its commit (the capability "
+                     "rebase is not offered)",
+                     active->key);
+}
+
+static int record_commit(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct commit *commit = context;
+    const struct snapshot_request *request = commit->request;
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
+    if (rc == 0)
+        rc = snapshot_find(txn, request->snapshotter, commit->active_key, &record, error);
+    if (rc == 0)
+        rc = check_active(&record, commit, error);
+    if (rc == 0)
+        rc = store_snapshot_delete(txn, &record, error);
+    if (rc != 0)
+        return rc;
+    mem_free(&record.key);
+    record.key = mem_strdup(request->key);
+    record.kind = SNAPSHOT_COMMITTED;
+    record.created = record.updated = clock_now();
+    labels_copy(&record.labels, request->labels);
+    rc = store_snapshot_put(txn, &record, error);
+    if (rc == 0)
+        rc = store_tree_set_unflushed(txn, record.tree, commit->generation, error);
+    return rc;
+}
+
+int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                    const char *active_key, struct error *error)
+{
+    struct commit commit = {.request = request, .active_key = active_key};
+    int rc = store_new_id(snapshotter->store, &commit.generation, error);
+    if (rc == 0)
+        rc = store_write(snapshotter->store, record_commit, &commit, error);
+    if (rc != 0)
+        return rc;
+    (void) fault_point("commit.recorded");
+    flusher_wake(snapshotter->flusher);
+    snapshot_measure_later(snapshotter, request->snapshotter, request->key);
+    return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/lane.h"
+#include "snapshotter/flusher.h"
+#include "snapshotter/pins.h"
+#include "snapshotter/snapshotter.h"
+#include "snapshotter/trash.h"
+#include "snapshotter/usage_cache.h"
+#include "store/store.h"
+
+/* For snapshotter/ alone. */
+
+struct snapshotter {
+    struct store *store;                /* set once, like all below */
+    const struct store_root *root;
+    struct snapshotter_options options;
+    struct pins *pins;
+    struct trash *trash;
+    struct flusher *flusher;
+    struct usage_cache *usage;
+    struct lane *background;            /* measures committed snapshots */
+    struct cancel stopping;
+};
+
+/* Room for an id as a name. */
+#define TREE_NAME_SIZE 24
+void tree_name(uint64_t tree, char out[TREE_NAME_SIZE]);
+
+/* The record of key: 0 and the record, or ERROR_NOT_FOUND. */
+int snapshot_find(struct store_txn *txn, const char *name, const char *key,
+                  struct snapshot_record *out_record, struct error *error);
+
+/* ERROR_EXISTS, with the remedy in the text, if the key is taken. */
+int snapshot_check_free(struct store_txn *txn, const char *name, const char *key,
+                        struct error *error);
+
+/* The committed, undamaged parent of a Prepare or View: 0, ERROR_NOT_FOUND, ERROR_INVALID,
+ * ERROR_PRECONDITION. */
+int snapshot_find_parent(struct store_txn *txn, const char *name, const char *parent,
+                         struct snapshot_record *out_parent, struct error *error);
+
+/* What is mounted for the record: its own tree, or that of its parent. */
+int snapshot_mount_of(struct snapshotter *snapshotter, struct store_txn *txn,
+                      const struct snapshot_record *record, struct snapshot_mount *out_mount,
+                      struct error *error);
+
+/* Queues the measuring of a snapshot that was just committed. */
+void snapshot_measure_later(struct snapshotter *snapshotter, const char *name, const char *key);
+
+/* Moves what no record names to trash and marks records whose tree is missing; counts both. */
+int snapshotter_sweep(struct store *store, const struct store_root *root, struct error *error);
+
+/* After a boot that nobody announced: marks what was not flushed as damaged. */
+int snapshotter_mark_unflushed(struct store *store, struct error *error);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshotter/pins.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* As many as there are requests under way: a list is enough. */
+struct pin {
+    char *snapshotter;
+    char *key;
+    bool reserved;
+    bool removing;
+    unsigned held;
+    unsigned waiting; /* keeps the entry while somebody waits for it */
+    struct pin *next;
+};
+
+struct pins {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct pin *first; /* under lock */
+};
+
+struct pins *pins_new(void)
+{
+    struct pins *pins = mem_alloc(sizeof *pins);
+    (void) pthread_mutex_init(&pins->lock, NULL);
+    (void) pthread_cond_init(&pins->changed, NULL);
+    return pins;
+}
+
+void pins_free(struct pins *pins)
+{
+    if (!pins)
+        return;
+    (void) pthread_mutex_destroy(&pins->lock);
+    (void) pthread_cond_destroy(&pins->changed);
+    free(pins);
+}
+
+static struct pin *find(struct pins *pins, const char *snapshotter, const char *key)
+{
+    struct pin *pin = pins->first;
+    while (pin && (strcmp(pin->key, key) != 0 || strcmp(pin->snapshotter, snapshotter) != 0))
+        pin = pin->next;
+    return pin;
+}
+
+static struct pin *find_or_add(struct pins *pins, const char *snapshotter, const char *key)
+{
+    struct pin *pin = find(pins, snapshotter, key);
+    if (pin)
+        return pin;
+    pin = mem_alloc(sizeof *pin);
+    pin->snapshotter = mem_strdup(snapshotter);
+    pin->key = mem_strdup(key);
+    pin->next = pins->first;
+    pins->first = pin;
+    return pin;
+}
+
+static void drop_if_unused(struct pins *pins, struct pin *pin)
+{
+    if (pin->reserved || pin->removing || pin->held || pin->waiting)
+        return;
+    struct pin **slot = &pins->first;
+    while (*slot != pin)
+        slot = &(*slot)->next;
+    *slot = pin->next;
+    mem_free(&pin->snapshotter);
+    mem_free(&pin->key);
+    free(pin);
+}
+
+static void wait_for_removal(struct pins *pins, struct pin *pin)
+{
+    pin->waiting++;
+    while (pin->removing)
+        (void) pthread_cond_wait(&pins->changed, &pins->lock);
+    pin->waiting--;
+}
+
+int pins_reserve(struct pins *pins, const char *snapshotter, const char *key, struct error *error)
+{
+    int rc = 0;
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find_or_add(pins, snapshotter, key);
+    if (pin->reserved)
+        rc = error_set(error, ERROR_EXISTS, "snapshot %s is being prepared by another request", key);
+    pin->reserved = true;
+    (void) pthread_mutex_unlock(&pins->lock);
+    return rc;
+}
+
+void pins_release(struct pins *pins, const char *snapshotter, const char *key)
+{
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find(pins, snapshotter, key);
+    pin->reserved = false;
+    drop_if_unused(pins, pin);
+    (void) pthread_mutex_unlock(&pins->lock);
+}
+
+void pins_hold(struct pins *pins, const char *snapshotter, const char *key)
+{
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find_or_add(pins, snapshotter, key);
+    wait_for_removal(pins, pin);
+    pin->held++;
+    (void) pthread_mutex_unlock(&pins->lock);
+}
+
+void pins_unhold(struct pins *pins, const char *snapshotter, const char *key)
+{
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find(pins, snapshotter, key);
+    pin->held--;
+    drop_if_unused(pins, pin);
+    (void) pthread_mutex_unlock(&pins->lock);
+}
+
+int pins_begin_removal(struct pins *pins, const char *snapshotter, const char *key,
+                       struct error *error)
+{
+    int rc = 0;
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find_or_add(pins, snapshotter, key);
+    wait_for_removal(pins, pin);
+    if (pin->held)
+        rc = error_set(error, ERROR_PRECONDITION,
+                       "cannot remove snapshot %s: it is being cloned for another one", key);
+    else
+        pin->removing = true;
+    (void) pthread_mutex_unlock(&pins->lock);
+    return rc;
+}
+
+void pins_end_removal(struct pins *pins, const char *snapshotter, const char *key)
+{
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find(pins, snapshotter, key);
+    pin->removing = false;
+    (void) pthread_cond_broadcast(&pins->changed);
+    drop_if_unused(pins, pin);
+    (void) pthread_mutex_unlock(&pins->lock);
+}

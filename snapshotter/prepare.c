@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/fault.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "snapshotter/internal.h"
+#include "store/trees.h"
+#include "tree/tree.h"
+
+/*
+ * Prepare: reserve the key, hold the parent, clone aside under a new id, then record it. Until the record
+ * is there the clone is garbage that a crash leaves to the sweep.
+ */
+
+/* A tree of at most so many entries is cloned among the short work. */
+#define SMALL_TREE 256
+
+bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name,
+                               const char *parent)
+{
+    if (!parent[0])
+        return true;
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
+    if (store_read_begin(snapshotter->store, &txn, NULL) != 0 ||
+        snapshot_find(&txn, name, parent, &record, NULL) != 0)
+        return true; /* a refusal is short work */
+    store_read_end(&txn);
+    char tree[TREE_NAME_SIZE];
+    tree_name(record.tree, tree);
+    owned(fd_close) int dirfd = fd_open_dir(snapshotter->root->trees_fd, tree);
+    return dirfd < 0 || tree_is_small(dirfd, "fs", SMALL_TREE);
+}
+
+/* The state of one Prepare, or of one View that has a tree of its own. */
+struct preparation {
+    struct snapshotter *snapshotter;
+    const struct snapshot_request *request;
+    enum snapshot_kind kind;
+    uint64_t tree;
+    struct timestamp cloned;
+};
+
+static int make_empty(int dirfd, struct error *error)
+{
+    int fd = fd_make_dir(dirfd, "fs", 0755, error);
+    if (fd < 0)
+        return fd;
+    fd_close(&fd);
+    return 0;
+}
+
+static int clone_parent(struct preparation *preparation, uint64_t parent_tree, int dirfd,
+                        const struct cancel *cancel, struct error *error)
+{
+    const struct snapshotter *snapshotter = preparation->snapshotter;
+    char name[TREE_NAME_SIZE];
+    tree_name(parent_tree, name);
+    owned(fd_close) int parent_fd = fd_open_dir(snapshotter->root->trees_fd, name);
+    if (parent_fd < 0)
+        return error_errno(error, "cannot open the tree of the parent");
+    struct tree_clone_options options = {.threads = snapshotter->options.clone_threads,
+                                         .cancel = cancel};
+    struct tree_clone_result result = {0};
+    int rc = tree_clone(parent_fd, "fs", dirfd, "fs", &options, &result, error);
+    preparation->cloned = result.time;
+    return rc;
+}
+
+/* Makes trees/ID with the snapshot's content. */
+static int build_tree(struct preparation *preparation, const struct cancel *cancel,
+                      struct error *error)
+{
+    const struct snapshotter *snapshotter = preparation->snapshotter;
+    const struct snapshot_request *request = preparation->request;
+    owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
+    owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
+    int rc = store_read_begin(snapshotter->store, &txn, error);
+    if (rc == 0 && request->parent[0])
+        rc = snapshot_find_parent(&txn, request->snapshotter, request->parent, &parent, error);
+    if (rc == 0)
+        rc = snapshot_check_free(&txn, request->snapshotter, request->key, error);
+    store_read_end(&txn);
+    if (rc == 0)
+        rc = store_new_id(snapshotter->store, &preparation->tree, error);
+    if (rc != 0)
+        return rc;
+    (void) fault_point("prepare.reserved");
+    char name[TREE_NAME_SIZE];
+    tree_name(preparation->tree, name);
+    owned(fd_close) int dirfd = fd_make_dir(snapshotter->root->trees_fd, name, 0700, error);
+    if (dirfd < 0)
+        return dirfd;
+    return request->parent[0] ? clone_parent(preparation, parent.tree, dirfd, cancel, error)
+                              : make_empty(dirfd, error);
+}
+
+static struct snapshot_record new_record(const struct snapshot_request *request,
+                                         enum snapshot_kind kind)
+{
+    struct timestamp now = clock_now();
+    struct snapshot_record record = {.snapshotter = mem_strdup(request->snapshotter),
+                                     .key = mem_strdup(request->key),
+                                     .parent = mem_strdup(request->parent),
+                                     .kind = kind,
+                                     .created = now,
+                                     .updated = now};
+    labels_copy(&record.labels, request->labels);
+    return record;
+}
+
+static int record_tree(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct preparation *preparation = context;
+    const struct snapshot_request *request = preparation->request;
+    int rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
+    if (rc != 0)
+        return rc;
+    owned(snapshot_record_clear) struct snapshot_record record =
+        new_record(request, preparation->kind);
+    record.tree = preparation->tree;
+    record.cloned = preparation->cloned;
+    rc = store_snapshot_put(txn, &record, error);
+    if (rc == 0)
+        rc = store_tree_set_unflushed(txn, record.tree, record.tree, error);
+    return rc;
+}
+
+static int prepare_reserved(struct preparation *preparation, const struct cancel *cancel,
+                            struct error *error)
+{
+    struct snapshotter *snapshotter = preparation->snapshotter;
+    int rc = build_tree(preparation, cancel, error);
+    if (rc == 0 && cancel_requested(cancel))
+        rc = error_set(error, ERROR_CANCELLED, "the client has gone");
+    (void) fault_point("prepare.cloned");
+    if (rc == 0)
+        rc = store_write(snapshotter->store, record_tree, preparation, error);
+    if (rc != 0 && preparation->tree)
+        trash_put(snapshotter->trash, preparation->tree);
+    if (rc == 0) {
+        (void) fault_point("prepare.recorded");
+        flusher_wake(snapshotter->flusher);
+    }
+    return rc;
+}
+
+/* A snapshot with a tree of its own. */
+static int prepare_tree(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                        enum snapshot_kind kind, const struct cancel *cancel, struct error *error)
+{
+    struct preparation preparation = {
+        .snapshotter = snapshotter, .request = request, .kind = kind};
+    int rc = pins_reserve(snapshotter->pins, request->snapshotter, request->key, error);
+    if (rc != 0)
+        return rc;
+    if (request->parent[0])
+        pins_hold(snapshotter->pins, request->snapshotter, request->parent);
+    rc = prepare_reserved(&preparation, cancel, error);
+    if (request->parent[0])
+        pins_unhold(snapshotter->pins, request->snapshotter, request->parent);
+    pins_release(snapshotter->pins, request->snapshotter, request->key);
+    return rc;
+}
+
+int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                     const struct cancel *cancel, struct snapshot_mount *out_mount,
+                     struct error *error)
+{
+    int rc = prepare_tree(snapshotter, request, SNAPSHOT_ACTIVE, cancel, error);
+    return rc == 0 ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount,
+                                     error)
+                   : rc;
+}
+
+/* A view of its parent's tree is a record and nothing else. */
+static int record_view(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct snapshot_request *request = context;
+    owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
+    int rc = snapshot_find_parent(txn, request->snapshotter, request->parent, &parent, error);
+    if (rc == 0)
+        rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
+    if (rc != 0)
+        return rc;
+    owned(snapshot_record_clear) struct snapshot_record record = new_record(request, SNAPSHOT_VIEW);
+    return store_snapshot_put(txn, &record, error);
+}
+
+int snapshot_view(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                  const struct cancel *cancel, struct snapshot_mount *out_mount,
+                  struct error *error)
+{
+    bool own_tree = !request->parent[0] || snapshotter->options.view == SNAPSHOT_VIEW_PRIVATE_CLONE;
+    int rc = own_tree ? prepare_tree(snapshotter, request, SNAPSHOT_VIEW, cancel, error)
+                      : store_write(snapshotter->store, record_view, (void *) request, error);
+    return rc == 0 ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount,
+                                     error)
+                   : rc;
+}

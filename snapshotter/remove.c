@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "snapshotter/internal.h"
+
+struct removal {
+    const char *snapshotter;
+    const char *key;
+    uint64_t tree; /* out: what goes to trash, or 0 */
+};
+
+static int record_removal(struct store_txn *txn, void *context, struct error *error)
+{
+    struct removal *removal = context;
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc = snapshot_find(txn, removal->snapshotter, removal->key, &record, error);
+    if (rc != 0)
+        return rc;
+    rc = store_snapshot_has_children(txn, removal->snapshotter, removal->key, error);
+    if (rc > 0)
+        return error_set(error, ERROR_PRECONDITION, "cannot remove snapshot %s: it has children",
+                         removal->key);
+    if (rc == 0)
+        rc = store_snapshot_delete(txn, &record, error);
+    removal->tree = record.tree;
+    return rc;
+}
+
+int snapshot_remove(struct snapshotter *snapshotter, const char *name, const char *key,
+                    struct error *error)
+{
+    struct removal removal = {.snapshotter = name, .key = key};
+    int rc = pins_begin_removal(snapshotter->pins, name, key, error);
+    if (rc != 0)
+        return rc;
+    rc = store_write(snapshotter->store, record_removal, &removal, error);
+    pins_end_removal(snapshotter->pins, name, key);
+    if (rc == 0 && removal.tree) {
+        usage_cache_drop(snapshotter->usage, removal.tree);
+        trash_put(snapshotter->trash, removal.tree);
+    }
+    return rc;
+}

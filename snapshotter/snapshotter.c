@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshotter/snapshotter.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "snapshotter/internal.h"
+
+#define DEFAULT_USAGE_REFRESH_MS 30000
+#define DEFAULT_FLUSH_DELAY_MS 2000
+
+void tree_name(uint64_t tree, char out[TREE_NAME_SIZE])
+{
+    (void) snprintf(out, TREE_NAME_SIZE, "%llu", (unsigned long long) tree);
+}
+
+static void set_defaults(struct snapshotter_options *options)
+{
+    if (!options->usage_refresh_ms)
+        options->usage_refresh_ms = DEFAULT_USAGE_REFRESH_MS;
+    if (!options->flush_delay_ms)
+        options->flush_delay_ms = DEFAULT_FLUSH_DELAY_MS;
+}
+
+static int start_workers(struct snapshotter *snapshotter, struct error *error)
+{
+    static const struct lane_options background = {
+        .name = "background", .threads = 1, .nice_value = 10};
+    int rc = lane_new(&background, &snapshotter->background, error);
+    if (rc == 0)
+        rc = trash_open(snapshotter->root, &snapshotter->trash, error);
+    if (rc == 0)
+        rc = flusher_open(snapshotter->store, snapshotter->root,
+                          snapshotter->options.flush_delay_ms, &snapshotter->flusher, error);
+    return rc;
+}
+
+int snapshotter_open(struct store *store, const struct store_root *root,
+                     const struct snapshotter_options *options, struct snapshotter **out_snapshotter,
+                     struct error *error)
+{
+    int rc = snapshotter_sweep(store, root, error);
+    if (rc == 0 && store_was_rebooted(store))
+        rc = snapshotter_mark_unflushed(store, error);
+    if (rc != 0)
+        return rc;
+    struct snapshotter *snapshotter = mem_alloc(sizeof *snapshotter);
+    *snapshotter = (struct snapshotter){.store = store, .root = root, .options = *options};
+    set_defaults(&snapshotter->options);
+    snapshotter->pins = pins_new();
+    snapshotter->usage = usage_cache_new(snapshotter->options.usage_refresh_ms);
+    rc = start_workers(snapshotter, error);
+    if (rc != 0) {
+        (void) snapshotter_close(snapshotter, 0);
+        return rc;
+    }
+    *out_snapshotter = snapshotter;
+    return 0;
+}
+
+bool snapshotter_close(struct snapshotter *snapshotter, int timeout_ms)
+{
+    if (!snapshotter)
+        return true;
+    cancel_request(&snapshotter->stopping);
+    lane_free(snapshotter->background);
+    snapshotter->background = NULL;
+    trash_close(snapshotter->trash);
+    snapshotter->trash = NULL;
+    if (!flusher_close(snapshotter->flusher, timeout_ms))
+        return false;
+    usage_cache_free(snapshotter->usage);
+    pins_free(snapshotter->pins);
+    free(snapshotter);
+    return true;
+}
+
+void snapshotter_cleanup(struct snapshotter *snapshotter)
+{
+    trash_wake(snapshotter->trash);
+}
+
+enum snapshot_view_mode snapshot_view_mode(const struct snapshotter *snapshotter)
+{
+    return snapshotter->options.view;
+}

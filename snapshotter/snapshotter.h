@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "base/filter.h"
+#include "base/labels.h"
+#include "store/root.h"
+#include "store/snapshots.h"
+
+/*
+ * The rules of snapshots (containerd-contract: core/snapshots). Every call is thread-safe, blocks on the
+ * disk and on nothing else, and is complete when it returns: what was acknowledged survives a kill.
+ * Snapshots of different snapshotter names do not see each other.
+ */
+struct snapshotter;
+
+enum snapshot_view_mode {
+    SNAPSHOT_VIEW_READONLY_BIND, /* a view shows its parent's tree, read-only */
+    SNAPSHOT_VIEW_PRIVATE_CLONE  /* a view is a writable clone of its own */
+};
+
+struct snapshotter_options {
+    enum snapshot_view_mode view;
+    unsigned clone_threads;      /* for one big clone; 0 = default */
+    unsigned usage_refresh_ms;   /* an active snapshot is measured at most so often; 0 = default */
+    unsigned flush_delay_ms;     /* from a change to its flush; 0 = default */
+};
+
+/*
+ * Opens the service on a store and its root: moves what a crash left to trash, marks what an unclean
+ * boot may have damaged, starts the background work. store and root stay the caller's and outlive it.
+ */
+int snapshotter_open(struct store *store, const struct store_root *root,
+                     const struct snapshotter_options *options, struct snapshotter **out_snapshotter,
+                     struct error *error);
+
+/*
+ * Stops the background work; deletions go on at the next start. Tries to flush what is not yet
+ * flushed, for at most timeout_ms; false if that was not enough: then the process must exit without
+ * closing the store. NULL is allowed.
+ */
+bool snapshotter_close(struct snapshotter *snapshotter, int timeout_ms);
+
+/* A snapshot's mount: one bind of the directory source (absolute). */
+struct snapshot_mount {
+    char *source;
+    bool read_only;
+};
+
+#define SNAPSHOT_MOUNT_NULL ((struct snapshot_mount){0})
+
+void snapshot_mount_clear(struct snapshot_mount *mount); /* repeatable */
+
+struct snapshot_request {
+    const char *snapshotter;
+    const char *key;
+    const char *parent; /* "" = none */
+    const struct labels *labels;
+};
+
+/* True if Prepare of this parent is short work (no parent, or a tree of a few hundred files). */
+bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name,
+                               const char *parent);
+
+/*
+ * Prepare: a writable clone of the parent's tree, or an empty directory. ERROR_NOT_FOUND: no such parent;
+ * ERROR_INVALID: the parent is not committed; ERROR_EXISTS: the key is taken; ERROR_PRECONDITION: the
+ * parent is damaged. On failure nothing is left under the key.
+ */
+int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                     const struct cancel *cancel, struct snapshot_mount *out_mount,
+                     struct error *error);
+
+/* View: as the mode says; errors as for Prepare. Short work with SNAPSHOT_VIEW_READONLY_BIND. */
+int snapshot_view(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                  const struct cancel *cancel, struct snapshot_mount *out_mount,
+                  struct error *error);
+enum snapshot_view_mode snapshot_view_mode(const struct snapshotter *snapshotter);
+
+/* ERROR_NOT_FOUND; ERROR_PRECONDITION for a committed or damaged snapshot. */
+int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const char *key,
+                    struct snapshot_mount *out_mount, struct error *error);
+
+/*
+ * Commit: the active snapshot key becomes the committed snapshot request->key with the request's labels.
+ * Only the record changes. ERROR_EXISTS, ERROR_NOT_FOUND, ERROR_PRECONDITION as contract 3.4 says;
+ * request->parent "" or the active's parent, else ERROR_INVALID; ERROR_UNIMPLEMENTED for a rebase.
+ */
+int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                    const char *active_key, struct error *error);
+
+/* Remove: ERROR_NOT_FOUND; ERROR_PRECONDITION ("cannot remove ...") while it has children or is
+ * being cloned. The key is free when this returns; the data goes in the background. */
+int snapshot_remove(struct snapshotter *snapshotter, const char *name, const char *key,
+                    struct error *error);
+
+/* Stat: the caller clears the record. */
+int snapshot_stat(struct snapshotter *snapshotter, const char *name, const char *key,
+                  struct snapshot_record *out_record, struct error *error);
+
+/* Update: labels by mask (labels_update); answers the new record. */
+int snapshot_update(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                    char *const *mask, size_t mask_count, struct snapshot_record *out_record,
+                    struct error *error);
+
+/* The next record that the filters match, looking at up to *inout_budget records: 1 and the record,
+ * or 0: at the end when budget is left, else call again. txn is an open read transaction. */
+int snapshot_list_next(struct store_txn *txn, const char *name, const struct filter_list *filters,
+                       struct store_position *position, unsigned *inout_budget,
+                       struct snapshot_record *out_record, struct error *error);
+
+/* Begins reading for snapshot_list_next. */
+int snapshot_list_begin(struct snapshotter *snapshotter, struct store_txn *out_txn,
+                        struct error *error);
+
+/*
+ * Usage: what the snapshot adds to its parent, in bytes on disk and in inodes: everything changed or
+ * added since it was cloned (tree_measure with since), which counts a changed file whole although part
+ * of it may still be shared; the whole tree for a snapshot without parent; nothing for a view.
+ * The figure of a committed snapshot is computed once, soon after the commit, and stored; that of an
+ * active one is cached and refreshed at a bounded rate.
+ *
+ * snapshot_usage_known answers 1 and the usage if it costs nothing, else 0; snapshot_usage_measure
+ * walks the tree.
+ */
+struct snapshot_usage {
+    uint64_t bytes;
+    uint64_t inodes;
+};
+int snapshot_usage_known(struct snapshotter *snapshotter, const char *name, const char *key,
+                         struct snapshot_usage *out_usage, struct error *error);
+int snapshot_usage_measure(struct snapshotter *snapshotter, const char *name, const char *key,
+                           const struct cancel *cancel, struct snapshot_usage *out_usage,
+                           struct error *error);
+
+/* Cleanup: wakes the worker that deletes what was removed; does not wait for it. */
+void snapshotter_cleanup(struct snapshotter *snapshotter);
+
+/*
+ * Removes every snapshot of one snapshotter name, data included, and answers how many there were. For a
+ * store that no snapshotter is open on. The remedy when containerd's root was wiped and its
+ * keys start again.
+ */
+int snapshotter_forget(struct store *store, const struct store_root *root, const char *name,
+                       uint64_t *out_count, struct error *error);

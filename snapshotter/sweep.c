@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "snapshotter/internal.h"
+#include "store/trees.h"
+
+/* Ascending ids of trees. */
+struct id_list {
+    uint64_t *ids;
+    size_t count;
+    size_t capacity;
+};
+
+static void id_list_clear(struct id_list *list)
+{
+    mem_free(&list->ids);
+}
+
+static void id_list_add(struct id_list *list, uint64_t id)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? list->capacity * 2 : 256;
+        list->ids = mem_resize(list->ids, list->capacity, sizeof *list->ids);
+    }
+    list->ids[list->count++] = id;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *) a;
+    uint64_t right = *(const uint64_t *) b;
+    return left < right ? -1 : left > right;
+}
+
+static int list_recorded(struct store *store, struct id_list *out_list, struct error *error)
+{
+    owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
+    int rc = store_read_begin(store, &txn, error);
+    uint64_t tree = 1;
+    while (rc == 0 && (rc = store_tree_next(&txn, &tree, error)) > 0) {
+        id_list_add(out_list, tree++);
+        rc = 0;
+    }
+    return rc;
+}
+
+static int list_on_disk(const struct store_root *root, struct id_list *out_list,
+                        struct error *error)
+{
+    int fd = fd_open_dir(root->trees_fd, ".");
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        fd_close(&fd);
+        return error_errno(error, "cannot read the folder trees");
+    }
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (fd_name_is_id(entry->d_name))
+            id_list_add(out_list, strtoull(entry->d_name, NULL, 10));
+    (void) closedir(dir);
+    if (out_list->count > 0)
+        qsort(out_list->ids, out_list->count, sizeof *out_list->ids, compare_ids);
+    return 0;
+}
+
+static int discard(const struct store_root *root, uint64_t tree, struct error *error)
+{
+    char name[TREE_NAME_SIZE];
+    tree_name(tree, name);
+    if (renameat(root->trees_fd, name, root->trash_fd, name) != 0)
+        return error_errno(error, "cannot move tree %s to trash", name);
+    return 0;
+}
+
+static int mark_missing(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct id_list *missing = context;
+    int rc = 0;
+    for (size_t i = 0; rc >= 0 && i < missing->count; i++)
+        rc = store_tree_set_damaged(txn, missing->ids[i], error);
+    return rc;
+}
+
+/* What is recorded must be on disk. This is never our doing, so it is said loudly. */
+static int report_missing(struct store *store, struct id_list *missing, struct error *error)
+{
+    if (missing->count == 0)
+        return 0;
+    for (size_t i = 0; i < missing->count && i < 20; i++)
+        log_error("tree %llu is recorded and not on disk", (unsigned long long) missing->ids[i]);
+    log_error("%zu trees are missing: their snapshots are marked as damaged", missing->count);
+    return store_write(store, mark_missing, missing, error);
+}
+
+int snapshotter_sweep(struct store *store, const struct store_root *root, struct error *error)
+{
+    owned(id_list_clear) struct id_list recorded = {0};
+    owned(id_list_clear) struct id_list on_disk = {0};
+    owned(id_list_clear) struct id_list missing = {0};
+    int rc = list_recorded(store, &recorded, error);
+    if (rc == 0)
+        rc = list_on_disk(root, &on_disk, error);
+    size_t swept = 0;
+    size_t r = 0;
+    size_t d = 0;
+    while (rc == 0 && (r < recorded.count || d < on_disk.count)) {
+        if (d == on_disk.count || (r < recorded.count && recorded.ids[r] < on_disk.ids[d])) {
+            id_list_add(&missing, recorded.ids[r++]);
+        } else if (r == recorded.count || on_disk.ids[d] < recorded.ids[r]) {
+            rc = discard(root, on_disk.ids[d++], error);
+            swept++;
+        } else {
+            r++;
+            d++;
+        }
+    }
+    if (swept > 0)
+        log_info("moved %zu unfinished trees to trash", swept);
+    return rc == 0 ? report_missing(store, &missing, error) : rc;
+}
+
+static int damage_unflushed(struct store_txn *txn, void *context, struct error *error)
+{
+    size_t *out_count = context;
+    struct store_unflushed *list = NULL;
+    int rc = store_tree_list_unflushed(txn, &list, out_count, error);
+    for (size_t i = 0; rc >= 0 && i < *out_count; i++) {
+        owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+        rc = store_tree_owner(txn, list[i].tree, &record, error);
+        if (rc > 0)
+            log_warn("snapshot %s (%s) was not on disk yet when the machine went down: it is kept "
+                     "and marked as damaged",
+                     record.key, record.snapshotter);
+        if (rc >= 0)
+            rc = store_tree_set_damaged(txn, list[i].tree, error);
+        if (rc >= 0)
+            rc = store_tree_set_flushed(txn, &list[i], error);
+    }
+    free(list);
+    return rc < 0 ? rc : 0;
+}
+
+int snapshotter_mark_unflushed(struct store *store, struct error *error)
+{
+    size_t count = 0;
+    return store_write(store, damage_unflushed, &count, error);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "snapshotter/internal.h"
+#include "tree/tree.h"
+
+static struct snapshot_usage stored_usage(const struct snapshot_record *record)
+{
+    return (struct snapshot_usage){.bytes = record->usage_bytes, .inodes = record->usage_inodes};
+}
+
+/* 1 and the figure if it costs nothing. */
+static int known_usage(struct snapshotter *snapshotter, const struct snapshot_record *record,
+                       struct snapshot_usage *out_usage)
+{
+    *out_usage = (struct snapshot_usage){0};
+    if (record->kind == SNAPSHOT_VIEW)
+        return 1;
+    if (record->kind == SNAPSHOT_COMMITTED) {
+        *out_usage = stored_usage(record);
+        return record->measured;
+    }
+    return usage_cache_get(snapshotter->usage, record->tree, out_usage);
+}
+
+int snapshot_usage_known(struct snapshotter *snapshotter, const char *name, const char *key,
+                         struct snapshot_usage *out_usage, struct error *error)
+{
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc = snapshot_stat(snapshotter, name, key, &record, error);
+    return rc == 0 ? known_usage(snapshotter, &record, out_usage) : rc;
+}
+
+static int walk(struct snapshotter *snapshotter, const struct snapshot_record *record,
+                const struct cancel *cancel, struct snapshot_usage *out_usage, struct error *error)
+{
+    char name[TREE_NAME_SIZE];
+    tree_name(record->tree, name);
+    owned(fd_close) int dirfd = fd_open_dir(snapshotter->root->trees_fd, name);
+    if (dirfd < 0)
+        return error_errno(error, "cannot open the tree of snapshot %s", record->key);
+    struct tree_usage usage = {0};
+    int rc = tree_measure(dirfd, "fs", record->parent[0] ? &record->cloned : NULL, cancel, &usage,
+                          error);
+    *out_usage = (struct snapshot_usage){.bytes = usage.bytes, .inodes = usage.inodes};
+    return rc;
+}
+
+struct measured {
+    const struct snapshot_record *record;
+    struct snapshot_usage usage;
+};
+
+/* Between the walk and this the snapshot may have been removed, its key even reused. */
+static int record_usage(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct measured *measured = context;
+    owned(snapshot_record_clear) struct snapshot_record now = SNAPSHOT_RECORD_NULL;
+    int found = store_snapshot_get(txn, measured->record->snapshotter, measured->record->key, &now,
+                                   error);
+    if (found <= 0 || now.tree != measured->record->tree || now.kind != SNAPSHOT_COMMITTED)
+        return found < 0 ? found : 0;
+    now.measured = true;
+    now.usage_bytes = measured->usage.bytes;
+    now.usage_inodes = measured->usage.inodes;
+    return store_snapshot_put(txn, &now, error);
+}
+
+int snapshot_usage_measure(struct snapshotter *snapshotter, const char *name, const char *key,
+                           const struct cancel *cancel, struct snapshot_usage *out_usage,
+                           struct error *error)
+{
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc = snapshot_stat(snapshotter, name, key, &record, error);
+    if (rc != 0 || known_usage(snapshotter, &record, out_usage))
+        return rc;
+    int64_t started = clock_monotonic_ms();
+    rc = walk(snapshotter, &record, cancel, out_usage, error);
+    if (rc != 0)
+        return rc;
+    if (record.kind == SNAPSHOT_ACTIVE) {
+        usage_cache_put(snapshotter->usage, record.tree, *out_usage,
+                        clock_monotonic_ms() - started);
+        return 0;
+    }
+    struct measured measured = {.record = &record, .usage = *out_usage};
+    return store_write(snapshotter->store, record_usage, &measured, error);
+}
+
+struct measurement {
+    struct lane_job job;
+    struct snapshotter *snapshotter;
+    char *name;
+    char *key;
+};
+
+/* Failing is no harm: the next Usage call measures it. */
+static void run_measurement(struct lane_job *job)
+{
+    struct measurement *measurement = (struct measurement *) job;
+    struct snapshotter *snapshotter = measurement->snapshotter;
+    struct snapshot_usage usage;
+    struct error error = {0};
+    if (!cancel_requested(&snapshotter->stopping) &&
+        snapshot_usage_measure(snapshotter, measurement->name, measurement->key,
+                               &snapshotter->stopping, &usage, &error) != 0)
+        log_debug("measuring %s: %s", measurement->key, error.message);
+    mem_free(&measurement->name);
+    mem_free(&measurement->key);
+    free(measurement);
+}
+
+void snapshot_measure_later(struct snapshotter *snapshotter, const char *name, const char *key)
+{
+    struct measurement *measurement = mem_alloc(sizeof *measurement);
+    *measurement = (struct measurement){.job = {.run = run_measurement},
+                                        .snapshotter = snapshotter,
+                                        .name = mem_strdup(name),
+                                        .key = mem_strdup(key)};
+    lane_put(snapshotter->background, &measurement->job);
+}
