@@ -42,9 +42,10 @@ type Daemon struct {
 	Socket string
 	Conn   *grpc.ClientConn
 
-	cmd    *exec.Cmd
-	log    *logBuffer
-	exited chan struct{} // closed when the process is gone
+	cmd       *exec.Cmd
+	log       *logBuffer
+	exited    chan struct{} // closed when the process is gone
+	ownSocket bool          // made by Launch
 }
 
 // Binary is the daemon under test.
@@ -69,18 +70,26 @@ func NewSocket() (string, error) {
 	return filepath.Join(dir, "s"), err
 }
 
-// Launch starts a daemon and waits until it listens. The process dies with us at the latest.
+// Launch starts a daemon and waits until it listens. The process dies with us at the latest. On an error
+// the daemon is nil or has ended.
 func Launch(o Options) (*Daemon, error) {
+	return LaunchThen(o, func(*Daemon) {})
+}
+
+// LaunchThen is Launch, but calls then as soon as the process runs.
+func LaunchThen(o Options, then func(*Daemon)) (*Daemon, error) {
 	if o.Binary == "" {
 		o.Binary = Binary()
 	}
-	if o.Socket == "" {
+	ownSocket := o.Socket == ""
+	if ownSocket {
 		var err error
 		if o.Socket, err = NewSocket(); err != nil {
 			return nil, err
 		}
 	}
-	d := &Daemon{Root: o.Root, Socket: o.Socket, log: newLogBuffer("listening on"), exited: make(chan struct{})}
+	d := &Daemon{Root: o.Root, Socket: o.Socket, ownSocket: ownSocket,
+		log: newLogBuffer("listening on"), exited: make(chan struct{})}
 	d.cmd = exec.Command(o.Binary, append([]string{"--root", o.Root, "--address", o.Socket}, o.Args...)...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.Env = os.Environ()
@@ -94,6 +103,7 @@ func Launch(o Options) (*Daemon, error) {
 		_ = d.cmd.Wait() // ProcessState tells the same
 		close(d.exited)
 	}()
+	then(d)
 	return d, d.awaitListening()
 }
 
@@ -151,9 +161,14 @@ func (d *Daemon) KilledBySignal() bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
+// KillSoon sends SIGKILL and does not wait.
+func (d *Daemon) KillSoon() {
+	_ = d.cmd.Process.Kill() // fails only if it is gone
+}
+
 // Kill ends the process by SIGKILL and waits for it. Repeatable.
 func (d *Daemon) Kill() {
-	_ = d.cmd.Process.Kill() // fails only if it is gone
+	d.KillSoon()
 	<-d.exited
 	d.close()
 }
@@ -178,5 +193,7 @@ func (d *Daemon) close() {
 	if d.Conn != nil {
 		_ = d.Conn.Close()
 	}
-	_ = os.RemoveAll(filepath.Dir(d.Socket))
+	if d.ownSocket {
+		_ = os.RemoveAll(filepath.Dir(d.Socket))
+	}
 }

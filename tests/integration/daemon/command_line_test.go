@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"clonefs/tests/gotool/harness"
+)
+
+// refused runs the daemon's program, which must end by itself, not by a signal, with an error and a text
+// that has all the words.
+func refused(t *testing.T, args []string, words ...string) {
+	t.Helper()
+	output, code := harness.Run(harness.Bound(harness.StopBound), args...)
+	if code <= 0 || code > 125 {
+		t.Errorf("%v ended with %d, not with an error: %s", args, code, output)
+	}
+	for _, word := range words {
+		if !strings.Contains(output, word) {
+			t.Errorf("%v says %q, without %q", args, output, word)
+		}
+	}
+}
+
+func TestSecondDaemonOnTheSameRootIsRefused(t *testing.T) {
+	d, s := start(t)
+	population(t, s)
+	refused(t, []string{"--root", d.Root, "--address", newSocket(t)}, d.Root)
+	refused(t, []string{"--root", d.Root, "--address", d.Socket}, d.Root)
+	answers(t, d)
+	equal(t, "number of snapshots", len(list(t, s)), 4)
+}
+
+func TestSocketOfALiveDaemonIsNotTakenOver(t *testing.T) {
+	d, _ := start(t)
+	refused(t, []string{"--root", harness.NewRoot(t), "--address", d.Socket}, d.Socket)
+	answers(t, d)
+}
+
+func TestBadOptionsAreRefusedByName(t *testing.T) {
+	root, socket := harness.NewRoot(t), newSocket(t)
+	usual := []string{"--root", root, "--address", socket}
+	refused(t, append(usual, "--colour"), "--colour")
+	refused(t, append(usual, "--log-level", "loud"), "loud")
+	refused(t, append(usual, "surplus"), "surplus")
+	refused(t, append(usual, "--config", root+"/no such file"), "no such file")
+	refused(t, []string{"--root"}, "root")
+	refused(t, []string{"--root", root, "--address", "/" + strings.Repeat("a", 200)}, "address")
+	if _, err := os.Stat(root); !os.IsNotExist(err) {
+		t.Errorf("a refused command line made the root: %v", err)
+	}
+}
+
+func TestBadConfigurationIsRefusedWithItsPlace(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "clonefs.toml")
+	args := []string{"--root", filepath.Join(dir, "root"), "--address", newSocket(t), "--config", file}
+	for text, words := range map[string][]string{
+		"no_such_key = 1\n":          {file, "no_such_key", ":1:"},
+		"\n[no_such_section]\na=1\n": {file},
+		"root = 5\n":                 {file, "root", ":1:"},
+		"what is this\n":             {file, ":1:"},
+	} {
+		must(t, os.WriteFile(file, []byte(text), 0o600))
+		refused(t, args, words...)
+	}
+}
+
+func TestVersionIsPrinted(t *testing.T) {
+	output, code := harness.Run(harness.Bound(harness.StopBound), "--version")
+	if code != 0 || !strings.Contains(output, "clonefsd") {
+		t.Errorf("--version ended with %d: %q", code, output)
+	}
+}
+
+func TestRootOnTwoVolumesIsRefused(t *testing.T) {
+	harness.NeedRoot(t)
+	d, s := start(t)
+	population(t, s)
+	harness.StopClean(t, d)
+	for _, folder := range []string{"trees", "trash", "meta"} {
+		path := filepath.Join(d.Root, folder)
+		must(t, unix.Mount("none", path, "tmpfs", 0, ""))
+		refused(t, []string{"--root", d.Root, "--address", newSocket(t)}, folder)
+		must(t, unix.Unmount(path, 0))
+	}
+	d = harness.Start(t, d.Root)
+	checkStore(t, d, map[string]state{"clonefs": read(t, d.Snapshots("clonefs"))})
+	equal(t, "number of snapshots", len(list(t, d.Snapshots("clonefs"))), 4)
+}
+
+// An unmounted database or a wrong --root must never look like "no snapshot is known, sweep all".
+func TestTreesWithoutTheirDatabaseAreNeverSwept(t *testing.T) {
+	d, s := start(t)
+	population(t, s)
+	other, _ := start(t)
+	harness.StopClean(t, other)
+	harness.StopClean(t, d)
+	trees, err := d.Trees()
+	must(t, err)
+	meta, aside := filepath.Join(d.Root, "meta"), filepath.Join(d.Root, "..", "meta aside")
+	must(t, os.Rename(meta, aside))
+
+	args := []string{"--root", d.Root, "--address", newSocket(t)}
+	refused(t, args, d.Root)
+	_ = os.RemoveAll(meta) // an empty one may have been made
+	must(t, os.Rename(filepath.Join(other.Root, "meta"), meta))
+	refused(t, args, d.Root)
+
+	must(t, os.RemoveAll(meta))
+	must(t, os.Rename(aside, meta))
+	d = harness.Start(t, d.Root)
+	checkStore(t, d, map[string]state{"clonefs": read(t, d.Snapshots("clonefs"))})
+	now, err := d.Trees()
+	must(t, err)
+	equal(t, "trees", strings.Join(now, " "), strings.Join(trees, " "))
+}
+
+func TestForeignFilesInTheRootAreLeftAlone(t *testing.T) {
+	d, s := start(t)
+	population(t, s)
+	harness.StopClean(t, d)
+	mine := filepath.Join(d.Root, "trees", "lost+found")
+	must(t, os.Mkdir(mine, 0o700))
+	garbage := filepath.Join(d.Root, "trees", "987654321")
+	must(t, os.Mkdir(garbage, 0o700))
+	harness.Start(t, d.Root)
+	if _, err := os.Stat(mine); err != nil {
+		t.Errorf("a name that is not decimal was swept: %v", err)
+	}
+	if _, err := os.Stat(garbage); !os.IsNotExist(err) {
+		t.Errorf("a tree that no record knows was not swept: %v", err)
+	}
+}

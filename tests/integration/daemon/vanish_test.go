@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"math/rand"
+	"net"
+	"testing"
+	"time"
+
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	"google.golang.org/grpc/codes"
+
+	"clonefs/tests/gotool/harness"
+)
+
+var listRequest = &snapshotsapi.ListSnapshotsRequest{Snapshotter: "clonefs"}
+
+func failsTaken(t *testing.T, err error) {
+	t.Helper()
+	fails(t, err, codes.AlreadyExists)
+}
+
+// bigLayer makes the committed snapshot "big" of some files, enough for a clone to take a while.
+func bigLayer(t *testing.T, s *harness.Snapshots, files int) {
+	t.Helper()
+	must(t, s.LayerBy("big", "", func(dir string) error { return harness.Fill(dir, files) }))
+}
+
+// bigPrepareTime is how long a clone of the big snapshot takes when it is let.
+func bigPrepareTime(t *testing.T, s *harness.Snapshots) time.Duration {
+	t.Helper()
+	began := time.Now()
+	_, err := s.Prepare("timed", "big")
+	must(t, err)
+	took := time.Since(began)
+	must(t, s.Remove("timed"))
+	must(t, s.Cleanup())
+	return took
+}
+
+// prepareUntil runs a Prepare of the big snapshot on a connection of its own, which vanishes.
+func prepareUntil(t *testing.T, d *harness.Daemon, after time.Duration, closing bool) error {
+	t.Helper()
+	conn, err := harness.Dial(d.Socket)
+	must(t, err)
+	defer conn.Close()
+	ctx, vanish := context.WithCancel(context.Background())
+	defer vanish()
+	if closing {
+		vanish = func() { _ = conn.Close() }
+	}
+	time.AfterFunc(after, vanish)
+	_, err = harness.SnapshotsOn(conn, "clonefs").API.Prepare(ctx,
+		&snapshotsapi.PrepareSnapshotRequest{Snapshotter: "clonefs", Key: "gone", Parent: "big"})
+	return err
+}
+
+func TestClientsThatVanishDuringABigPrepareLeaveNothing(t *testing.T) {
+	d, s := start(t)
+	bigLayer(t, s, 20000)
+	whole := bigPrepareTime(t, s)
+	for i := 0; i < 6; i++ {
+		if err := prepareUntil(t, d, whole*time.Duration(i+1)/12, i%2 == 1); err == nil {
+			t.Fatalf("Prepare was done after %d/12 of its time", i+1)
+		}
+		// The key is free again as soon as the daemon has noticed.
+		harness.Eventually(t, 5*time.Second, func() string {
+			_, err := s.View("gone", "big")
+			if err == nil {
+				return ""
+			}
+			return err.Error()
+		})
+		must(t, s.Remove("gone"))
+	}
+	answers(t, d)
+	checkStore(t, d, map[string]state{"clonefs": {"big": {kind: snapshotsapi.KindCommitted}}})
+	_, err := s.Prepare("gone", "big")
+	must(t, err)
+}
+
+func TestADeadlineEndsABigPrepare(t *testing.T) {
+	d, s := start(t)
+	bigLayer(t, s, 20000)
+	ctx, cancel := context.WithTimeout(context.Background(), bigPrepareTime(t, s)/4)
+	defer cancel()
+	_, err := s.API.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Snapshotter: "clonefs", Key: "late", Parent: "big"})
+	fails(t, err, codes.DeadlineExceeded)
+	answers(t, d)
+	checkStore(t, d, map[string]state{"clonefs": {"big": {kind: snapshotsapi.KindCommitted}}})
+}
+
+func TestClientsThatVanishDuringAnyCallAreSurvived(t *testing.T) {
+	d, s := start(t)
+	population(t, s)
+	many(t, s, 250)
+	together(t, 100, func(i int) error {
+		conn, err := harness.Dial(d.Socket)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rand.Intn(5000))*time.Microsecond)
+		defer cancel()
+		c := snapshotsapi.NewSnapshotsClient(conn)
+		for ctx.Err() == nil { // any answer will do
+			_, _ = c.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Snapshotter: "clonefs", Key: numbered("v", i), Parent: "base"})
+			if stream, err := c.List(ctx, listRequest); err == nil {
+				_, _ = stream.Recv()
+			}
+			_, _ = c.Remove(ctx, &snapshotsapi.RemoveSnapshotRequest{Snapshotter: "clonefs", Key: numbered("v", i)})
+		}
+		return nil
+	})
+	answers(t, d)
+	harness.StopClean(t, d)
+	d = harness.Start(t, d.Root)
+	checkStore(t, d, map[string]state{"clonefs": read(t, d.Snapshots("clonefs"))})
+}
+
+func dialRaw(t *testing.T, d *harness.Daemon) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", d.Socket)
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// What an HTTP/2 client says first, and its empty settings.
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+func TestGarbageOnTheSocketIsSurvived(t *testing.T) {
+	d, _ := start(t)
+	random := rand.New(rand.NewSource(1))
+	for i := 0; i < 100; i++ {
+		conn := dialRaw(t, d)
+		garbage := make([]byte, 1+random.Intn(5000))
+		random.Read(garbage)
+		if i%2 == 0 {
+			garbage = append([]byte(preface), garbage...)
+		}
+		_, _ = conn.Write(garbage) // it may be closed on us
+		_ = conn.Close()
+	}
+	_, _ = dialRaw(t, d).Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+	answers(t, d)
+}
+
+func TestHalfOpenConnectionsHoldNothingUp(t *testing.T) {
+	d, _ := start(t)
+	for i := 0; i < 200; i++ {
+		conn := dialRaw(t, d)
+		switch i % 4 {
+		case 1:
+			_, _ = conn.Write([]byte(preface[:10]))
+		case 2:
+			_, _ = conn.Write([]byte(preface))
+		case 3: // the beginning of a frame of 16 KiB
+			_, _ = conn.Write([]byte(preface + "\x00\x40\x00\x00\x00\x00\x00\x00\x01half"))
+		}
+	}
+	answers(t, d)
+}
