@@ -13,9 +13,10 @@
  *   selector := path [ ("==" | "!=" | "~=") value ]  no operator: present
  *   path     := field { "." field }
  *
- * A list of filters matches what any of them matches; an empty list matches everything. "~=" is an
- * unanchored regular expression by PCRE2 under limits on match steps, depth and heap; one that does
- * not compile or runs into a limit does not match and is no error.
+ * A list of filters matches what any of them matches; an empty list matches everything. "~=" is a
+ * regular expression (base/regexp.h); one that is not valid or runs into a limit does not match and
+ * is no error. Escapes in quotes are Go's; one that stands for NUL or a \U above 10ffff is an
+ * error.
  */
 struct filter_list;
 
@@ -28,8 +29,8 @@ typedef bool filter_lookup(const void *object, const char *const *path, size_t c
                            const char **out_value);
 
 /* Parses count filters; ERROR_INVALID with the position for a bad one, or beyond the limits (1024
- * filters, 64 KiB each, 1 MiB in all). Free with filter_list_free. Immutable afterwards, and
- * thus usable from several threads. */
+ * filters, 64 KiB each, 1 MiB in all; 256 regular expressions, 4 KiB each). Free with
+ * filter_list_free. Immutable afterwards, and thus usable from several threads. */
 int filter_list_parse(char *const *texts, size_t count, struct filter_list **out_list,
                       struct error *error);
 
