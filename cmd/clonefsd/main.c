@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* clonefsd: wires store, snapshotter and rpc together and waits for a signal. */
+
+#include <errno.h>
+#include <locale.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "cmd/clonefsd/options.h"
+#include "rpc/health.h"
+#include "rpc/listener.h"
+#include "rpc/server.h"
+#include "snapshotter/service.h"
+#include "snapshotter/snapshotter.h"
+#include "store/root.h"
+#include "store/store.h"
+#include "tree/tree.h"
+
+/* SIGTERM must be answered within five seconds: calls get the first, the last flush the next. */
+#define CALLS_GRACE_MS 1500
+#define FLUSH_GRACE_MS 2000
+
+/* Everything that is open. */
+struct daemon {
+    struct store_root root;
+    struct store *store;
+    struct snapshotter *snapshotter;
+    struct rpc_server *server;
+    struct rpc_health health;
+    struct rpc_listener *listener;
+};
+
+static sigset_t block_signals(void)
+{
+    sigset_t handled;
+    (void) sigemptyset(&handled);
+    (void) sigaddset(&handled, SIGTERM);
+    (void) sigaddset(&handled, SIGINT);
+    (void) sigaddset(&handled, SIGHUP);
+    (void) pthread_sigmask(SIG_BLOCK, &handled, NULL);
+    (void) signal(SIGPIPE, SIG_IGN);
+    return handled;
+}
+
+/* Before any thread exists. */
+static void prepare_process(void)
+{
+    (void) umask(0);
+    (void) setlocale(LC_CTYPE, "C.UTF-8");
+    (void) mallopt(M_ARENA_MAX, 2);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int open_store(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    char boot_id[64] = "";
+    (void) clock_boot_id(boot_id);
+    struct store_options store_options = {.boot_id = boot_id};
+    int rc = store_root_open(options->root, &daemon->root, error);
+    if (rc == 0)
+        rc = store_open(daemon->root.fd, store_root_is_empty(&daemon->root), &store_options,
+                        &daemon->store, error);
+    return rc;
+}
+
+static int probe_volume(struct daemon *daemon, struct error *error)
+{
+    enum tree_clone_method method;
+    int rc = tree_probe(daemon->root.trash_fd, &method, error);
+    if (rc != 0)
+        return rc;
+    if (method == TREE_CLONE_COPY)
+        log_warn("%s: this volume cannot clone files, so every snapshot is a full copy; XFS made "
+                 "with reflink=1, or Btrfs, can",
+                 daemon->root.path);
+    else
+        log_info("%s: snapshots are clones by %s", daemon->root.path,
+                 tree_clone_method_name(method));
+    return 0;
+}
+
+static int start_serving(struct daemon *daemon, const struct options *options,
+                         struct error *error)
+{
+    static const char *const services[] = {SNAPSHOT_SERVICE_NAME};
+    static const struct rpc_server_options server_options = {0};
+    int rc = rpc_server_new(&server_options, &daemon->server, error);
+    if (rc != 0)
+        return rc;
+    daemon->health = (struct rpc_health){.services = services, .service_count = 1};
+    snapshot_service_add(daemon->server, daemon->snapshotter);
+    rpc_health_add(daemon->server, &daemon->health);
+    rc = rpc_server_start(daemon->server, error);
+    if (rc == 0)
+        rc = rpc_listener_open(options->address, daemon->server, &daemon->listener, error);
+    return rc;
+}
+
+static int start(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    int rc = open_store(daemon, options, error);
+    if (rc == 0)
+        rc = probe_volume(daemon, error);
+    if (rc == 0)
+        rc = snapshotter_open(daemon->store, &daemon->root, &options->snapshots,
+                              &daemon->snapshotter, error);
+    return rc == 0 ? start_serving(daemon, options, error) : rc;
+}
+
+/* False if the last flush is still under way: then the store must not be closed. */
+static bool stop(struct daemon *daemon)
+{
+    rpc_listener_close(daemon->listener);
+    if (daemon->server)
+        rpc_server_stop(daemon->server, CALLS_GRACE_MS);
+    rpc_server_free(daemon->server);
+    if (!snapshotter_close(daemon->snapshotter, FLUSH_GRACE_MS))
+        return false;
+    store_close(daemon->store);
+    store_root_close(&daemon->root);
+    return true;
+}
+
+static void wait_for_stop(const sigset_t *handled)
+{
+    int received = 0;
+    do {
+        (void) sigwait(handled, &received);
+    } while (received == SIGHUP); /* nothing to read again yet */
+    log_info("stopping on signal %d", received);
+}
+
+static int serve(const struct options *options, struct error *error)
+{
+    sigset_t handled = block_signals();
+    struct daemon daemon = {.root = STORE_ROOT_NULL};
+    int rc = start(&daemon, options, error);
+    if (rc == 0) {
+        log_info("clonefsd " CLONEFS_VERSION " listening on %s, root %s, store %s",
+                 options->address, daemon.root.path, store_uuid(daemon.store));
+        notify_supervisor("READY=1");
+        wait_for_stop(&handled);
+        notify_supervisor("STOPPING=1");
+    }
+    if (!stop(&daemon)) {
+        log_warn("the volume is still flushing; nothing is lost by leaving now");
+        _exit(rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    return rc;
+}
+
+static int forget(const struct options *options, struct error *error)
+{
+    struct daemon daemon = {.root = STORE_ROOT_NULL};
+    uint64_t count = 0;
+    int rc = open_store(&daemon, options, error);
+    if (rc == 0)
+        rc = snapshotter_forget(daemon.store, &daemon.root, options->forget_snapshotter, &count,
+                                error);
+    if (rc == 0)
+        (void) printf("removed %llu snapshots of the snapshotter %s\n", (unsigned long long) count,
+                      options->forget_snapshotter);
+    (void) stop(&daemon);
+    return rc;
+}
+
+static int run(const struct options *options, struct error *error)
+{
+    log_set_level(options->log_level);
+    prepare_process();
+    return options->forget_snapshotter ? forget(options, error) : serve(options, error);
+}
+
+int main(int argc, char **argv)
+{
+    struct error error = {0};
+    owned(options_clear) struct options options;
+    int rc = options_read(argc, argv, &options, &error);
+    if (rc == 0 && options.show_help)
+        (void) fputs(options_usage, stdout);
+    else if (rc == 0 && options.show_version)
+        (void) puts("clonefsd " CLONEFS_VERSION);
+    else if (rc == 0)
+        rc = run(&options, &error);
+    if (rc != 0)
+        (void) fprintf(stderr, "clonefsd: %s\n", error.message);
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/clonefsd/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/config.h"
+#include "base/mem.h"
+
+#define DEFAULT_ROOT "/var/lib/clonefs"
+#define DEFAULT_ADDRESS "/run/clonefs/clonefs.sock"
+
+const char options_usage[] =
+    "usage: clonefsd [--root DIR] [--address SOCKET] [--config FILE] [--log-level LEVEL]\n"
+    "       clonefsd --forget-snapshotter NAME [--root DIR] [--config FILE]\n"
+    "       clonefsd --version | --help\n"
+    "\n"
+    "  --root DIR                 the store; all of it on one volume (" DEFAULT_ROOT ")\n"
+    "  --address SOCKET           the unix socket to listen on (" DEFAULT_ADDRESS ")\n"
+    "  --config FILE              settings; flags given here go before them\n"
+    "  --log-level LEVEL          error, warn, info or debug (info)\n"
+    "  --forget-snapshotter NAME  remove all snapshots of the snapshotter NAME and exit; for\n"
+    "                             when containerd's own root was wiped (daemon stopped)\n"
+    "  --version                  print the version and exit\n";
+
+/* A setting that takes text; out is replaced. */
+static void set_text(char **out, const char *value)
+{
+    mem_free(out);
+    *out = mem_strdup(value);
+}
+
+static int set_log_level(struct options *options, const char *value, struct error *error)
+{
+    if (log_level_parse(value, &options->log_level))
+        return 0;
+    return error_set(error, ERROR_INVALID,
+                     "\"%s\" is no log level: choose error, warn, info or debug", value);
+}
+
+static int set_view(struct options *options, const char *value, struct error *error)
+{
+    if (strcmp(value, "readonly-bind") == 0)
+        options->snapshots.view = SNAPSHOT_VIEW_READONLY_BIND;
+    else if (strcmp(value, "private-clone") == 0)
+        options->snapshots.view = SNAPSHOT_VIEW_PRIVATE_CLONE;
+    else
+        return error_set(error, ERROR_INVALID,
+                         "\"%s\" is no kind of view: choose readonly-bind or private-clone", value);
+    return 0;
+}
+
+static int set_number(unsigned *out, const struct config_value *value, const char *key,
+                      unsigned scale, struct error *error)
+{
+    if (value->integer < 1 || value->integer > 86400)
+        return error_set(error, ERROR_INVALID, "%s must be from 1 to 86400", key);
+    *out = (unsigned) value->integer * scale;
+    return 0;
+}
+
+static int check_type(const struct config_value *value, enum config_type type, const char *key,
+                      struct error *error)
+{
+    if (value->type == type)
+        return 0;
+    return error_set(error, ERROR_INVALID, "%s must be a %s", key,
+                     type == CONFIG_STRING ? "\"string\"" : "number");
+}
+
+static int set_top(struct options *options, const char *key, const struct config_value *value,
+                   struct error *error)
+{
+    int rc = check_type(value, CONFIG_STRING, key, error);
+    if (rc != 0)
+        return rc;
+    if (strcmp(key, "root") == 0)
+        set_text(&options->root, value->string);
+    else if (strcmp(key, "address") == 0)
+        set_text(&options->address, value->string);
+    else if (strcmp(key, "log_level") == 0)
+        return set_log_level(options, value->string, error);
+    else
+        return error_set(error, ERROR_INVALID,
+                         "unknown key %s: the keys here are root, address and log_level", key);
+    return 0;
+}
+
+static int set_snapshots(struct options *options, const char *key,
+                         const struct config_value *value, struct error *error)
+{
+    struct snapshotter_options *snapshots = &options->snapshots;
+    bool is_view = strcmp(key, "view") == 0;
+    int rc = check_type(value, is_view ? CONFIG_STRING : CONFIG_INTEGER, key, error);
+    if (rc != 0)
+        return rc;
+    if (is_view)
+        return set_view(options, value->string, error);
+    if (strcmp(key, "clone_threads") == 0)
+        return set_number(&snapshots->clone_threads, value, key, 1, error);
+    if (strcmp(key, "usage_refresh_seconds") == 0)
+        return set_number(&snapshots->usage_refresh_ms, value, key, 1000, error);
+    if (strcmp(key, "flush_delay_seconds") == 0)
+        return set_number(&snapshots->flush_delay_ms, value, key, 1000, error);
+    return error_set(error, ERROR_INVALID,
+                     "unknown key %s: the keys of [snapshots] are view, clone_threads, "
+                     "usage_refresh_seconds and flush_delay_seconds",
+                     key);
+}
+
+static int set_from_file(void *context, const char *section, const char *key,
+                         const struct config_value *value, struct error *error)
+{
+    struct options *options = context;
+    if (section[0] == '\0')
+        return set_top(options, key, value, error);
+    if (strcmp(section, "snapshots") == 0)
+        return set_snapshots(options, key, value, error);
+    return error_set(error, ERROR_INVALID, "unknown section [%s]: there is only [snapshots]",
+                     section);
+}
+
+struct arguments {
+    const char *root;
+    const char *address;
+    const char *config;
+    const char *log_level;
+    const char *forget_snapshotter;
+};
+
+/* The place of a flag that takes a value, or NULL. */
+static const char **find_flag(struct arguments *arguments, const char *name, size_t length)
+{
+    const struct {
+        const char *name;
+        const char **place;
+    } flags[] = {{"--root", &arguments->root},
+                 {"--address", &arguments->address},
+                 {"--config", &arguments->config},
+                 {"--log-level", &arguments->log_level},
+                 {"--forget-snapshotter", &arguments->forget_snapshotter}};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (strlen(flags[i].name) == length && strncmp(flags[i].name, name, length) == 0)
+            return flags[i].place;
+    return NULL;
+}
+
+static int read_arguments(int argc, char **argv, struct options *options,
+                          struct arguments *out_arguments, struct error *error)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *argument = argv[i];
+        size_t length = strcspn(argument, "=");
+        const char **place = find_flag(out_arguments, argument, length);
+        if (strcmp(argument, "--version") == 0)
+            options->show_version = true;
+        else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
+            options->show_help = true;
+        else if (!place)
+            return error_set(error, ERROR_INVALID,
+                             "unknown option %s: clonefsd --help lists what there is", argument);
+        else if (argument[length] == '=')
+            *place = argument + length + 1;
+        else if (i + 1 < argc)
+            *place = argv[++i];
+        else
+            return error_set(error, ERROR_INVALID, "%s needs a value: clonefsd --help", argument);
+        if (place && !(*place)[0])
+            return error_set(error, ERROR_INVALID, "%.*s must not be empty", (int) length,
+                             argument);
+    }
+    return 0;
+}
+
+int options_read(int argc, char **argv, struct options *out_options, struct error *error)
+{
+    struct options *options = out_options;
+    *options = (struct options){.root = mem_strdup(DEFAULT_ROOT),
+                                .address = mem_strdup(DEFAULT_ADDRESS),
+                                .log_level = LOG_LEVEL_INFO};
+    struct arguments arguments = {0};
+    int rc = read_arguments(argc, argv, options, &arguments, error);
+    if (rc == 0 && arguments.config)
+        rc = config_load(arguments.config, set_from_file, options, error);
+    if (rc == 0 && arguments.log_level)
+        rc = set_log_level(options, arguments.log_level, error);
+    if (arguments.root)
+        set_text(&options->root, arguments.root);
+    if (arguments.address)
+        set_text(&options->address, arguments.address);
+    if (arguments.forget_snapshotter)
+        set_text(&options->forget_snapshotter, arguments.forget_snapshotter);
+    return rc;
+}
+
+void options_clear(struct options *options)
+{
+    mem_free(&options->root);
+    mem_free(&options->address);
+    mem_free(&options->forget_snapshotter);
+}

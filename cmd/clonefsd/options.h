@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "snapshotter/snapshotter.h"
+
+/* What the daemon was told: by default, by the configuration file, by the command line, in this order. */
+struct options {
+    char *root;
+    char *address;
+    enum log_level log_level;
+    struct snapshotter_options snapshots;
+    char *forget_snapshotter; /* NULL, or the one-off command */
+    bool show_version;
+    bool show_help;
+};
+
+/* Reads the command line and the file that it names. ERROR_INVALID says what to do. */
+int options_read(int argc, char **argv, struct options *out_options, struct error *error);
+void options_clear(struct options *options);
+
+extern const char options_usage[];
