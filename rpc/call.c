@@ -78,10 +78,10 @@ static int unpack_request(struct rpc_call *call, struct error *error)
     call->received = NULL;
     int rc = wire_check(descriptor, GRPC_SLICE_START_PTR(bytes), GRPC_SLICE_LENGTH(bytes), error);
     if (rc == 0) {
-        call->request = protobuf_c_message_unpack(descriptor, &call->message_arena.allocator,
+        call->request = protobuf_c_message_unpack(descriptor, &call->arena.allocator,
                                                   GRPC_SLICE_LENGTH(bytes),
                                                   GRPC_SLICE_START_PTR(bytes));
-        if (!call->request && call->message_arena.total > ARENA_LIMIT / 2)
+        if (!call->request && call->arena.total > ARENA_LIMIT / 2)
             rc = error_set(error, ERROR_NO_SPACE, "the message has too many parts");
         else if (!call->request)
             rc = error_set(error, ERROR_INVALID, "the message is malformed");
@@ -129,7 +129,6 @@ struct rpc_call *rpc_call_new(struct rpc_server *server, struct rpc_endpoint *en
     grpc_metadata_array_init(&call->metadata);
     grpc_call_details_init(&call->details);
     arena_init(&call->arena);
-    arena_init(&call->message_arena);
     call->on_closed.fire = on_closed;
     call->on_received.fire = on_received;
     call->on_sent.fire = on_sent;
@@ -163,7 +162,6 @@ void rpc_call_unref(struct rpc_call *call)
     grpc_metadata_array_destroy(&call->metadata);
     grpc_call_details_destroy(&call->details);
     arena_clear(&call->arena);
-    arena_clear(&call->message_arena);
     bool was_live = call->core != NULL;
     struct rpc_endpoint *endpoint = call->endpoint;
     if (call->core)
@@ -203,13 +201,6 @@ void *rpc_call_service(const struct rpc_call *call)
 const void *rpc_call_request(const struct rpc_call *call)
 {
     return call->request;
-}
-
-void *rpc_call_alloc(struct rpc_call *call, size_t size)
-{
-    void *memory = arena_alloc(&call->arena, size);
-    assert(memory); /* callers bound what they ask for */
-    return memory;
 }
 
 const struct cancel *rpc_call_cancel(const struct rpc_call *call)
@@ -275,7 +266,7 @@ void rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, enum 
 
 void rpc_call_receive(struct rpc_call *call, enum rpc_lane lane, rpc_step *step)
 {
-    arena_clear(&call->message_arena);
+    arena_clear(&call->arena);
     call->request = NULL;
     call->after_receive = step;
     call->step = next_message;

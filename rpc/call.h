@@ -36,9 +36,6 @@ void *rpc_call_service(const struct rpc_call *call);
  */
 const void *rpc_call_request(const struct rpc_call *call);
 
-/* Memory that dies with the call; zeroed. */
-void *rpc_call_alloc(struct rpc_call *call, size_t size);
-
 /* Set when the client cancelled, went away, or its deadline passed. */
 const struct cancel *rpc_call_cancel(const struct rpc_call *call);
 

@@ -41,8 +41,7 @@ struct rpc_call {
     grpc_call_details details; /* of unknown methods */
     grpc_byte_buffer *received;
     grpc_byte_buffer *sending;
-    struct arena arena;         /* for rpc_call_alloc */
-    struct arena message_arena; /* for the request, or the last message received */
+    struct arena arena; /* of the request, or of the last message received */
     const void *request;
     int closed_by_cancel; /* written by core until on_closed fires */
     struct cancel cancel;

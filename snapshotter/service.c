@@ -29,6 +29,8 @@ typedef Containerd__Services__Snapshots__V1__UsageResponse UsageResponse;
 #define MAX_NAME_BYTES 16384
 /* As containerd's own servers do. */
 #define LIST_BATCH 100
+/* A message of List ends with the record that reaches this size, far from the limit of 16 MiB. */
+#define LIST_BYTES ((size_t) 1 << 20)
 /* A step of List looks at so many records, so that a filter that matches little holds no worker. */
 #define LIST_BUDGET 2000
 
@@ -69,47 +71,49 @@ static void read_labels(const void *entries, size_t count, struct labels *out_la
     }
 }
 
-static Google__Protobuf__Timestamp *time_message(struct rpc_call *call, struct timestamp time)
+/* A record as a message, which borrows the record's strings. */
+struct info {
+    InfoMessage message;
+    Google__Protobuf__Timestamp created;
+    Google__Protobuf__Timestamp updated;
+    LabelMessage *labels;
+    LabelMessage **label_pointers;
+};
+
+static void fill_time(Google__Protobuf__Timestamp *message, struct timestamp time)
 {
-    Google__Protobuf__Timestamp *message = rpc_call_alloc(call, sizeof *message);
     google__protobuf__timestamp__init(message);
     message->seconds = time.seconds;
     message->nanos = time.nanos;
-    return message;
 }
 
-static char *text_message(struct rpc_call *call, const char *text)
+static void info_fill(struct info *info, const struct snapshot_record *record)
 {
-    size_t size = strlen(text) + 1;
-    return memcpy(rpc_call_alloc(call, size), text, size);
-}
-
-static void fill_label_messages(struct rpc_call *call, const struct labels *labels,
-                                InfoMessage *message)
-{
-    message->n_labels = labels->count;
-    message->labels = rpc_call_alloc(call, labels->count * sizeof(LabelMessage *));
-    for (size_t i = 0; i < labels->count; i++) {
-        LabelMessage *entry = rpc_call_alloc(call, sizeof *entry);
-        containerd__services__snapshots__v1__info__labels_entry__init(entry);
-        entry->key = text_message(call, labels->items[i].key);
-        entry->value = text_message(call, labels->items[i].value);
-        message->labels[i] = entry;
+    size_t count = record->labels.count;
+    info->labels = mem_alloc_array(count, sizeof *info->labels);
+    info->label_pointers = mem_alloc_array(count, sizeof *info->label_pointers);
+    for (size_t i = 0; i < count; i++) {
+        containerd__services__snapshots__v1__info__labels_entry__init(&info->labels[i]);
+        info->labels[i].key = record->labels.items[i].key;
+        info->labels[i].value = record->labels.items[i].value;
+        info->label_pointers[i] = &info->labels[i];
     }
+    fill_time(&info->created, record->created);
+    fill_time(&info->updated, record->updated);
+    containerd__services__snapshots__v1__info__init(&info->message);
+    info->message.name = record->key;
+    info->message.parent = record->parent;
+    info->message.kind = (Containerd__Services__Snapshots__V1__Kind) record->kind;
+    info->message.created_at = &info->created;
+    info->message.updated_at = &info->updated;
+    info->message.n_labels = count;
+    info->message.labels = info->label_pointers;
 }
 
-/* Copies the record into a message that lives as long as the call. */
-static InfoMessage *info_message(struct rpc_call *call, const struct snapshot_record *record)
+static void info_clear(struct info *info)
 {
-    InfoMessage *message = rpc_call_alloc(call, sizeof *message);
-    containerd__services__snapshots__v1__info__init(message);
-    message->name = text_message(call, record->key);
-    message->parent = text_message(call, record->parent);
-    message->kind = (Containerd__Services__Snapshots__V1__Kind) record->kind;
-    message->created_at = time_message(call, record->created);
-    message->updated_at = time_message(call, record->updated);
-    fill_label_messages(call, &record->labels, message);
-    return message;
+    mem_free(&info->labels);
+    mem_free(&info->label_pointers);
 }
 
 /* The answers of Prepare, View and Mounts are one on the wire. */
@@ -252,8 +256,11 @@ static void remove_snapshot(struct rpc_call *call)
 static void reply_info(struct rpc_call *call, const struct snapshot_record *record)
 {
     StatResponse response = CONTAINERD__SERVICES__SNAPSHOTS__V1__STAT_SNAPSHOT_RESPONSE__INIT;
-    response.info = info_message(call, record);
+    struct info info;
+    info_fill(&info, record);
+    response.info = &info.message;
     rpc_call_reply(call, &response.base);
+    info_clear(&info);
 }
 
 static void stat_snapshot(struct rpc_call *call)
@@ -360,6 +367,14 @@ static void listing_free(void *state)
     free(listing);
 }
 
+static size_t record_bytes(const struct snapshot_record *record)
+{
+    size_t bytes = strlen(record->key) + strlen(record->parent);
+    for (size_t i = 0; i < record->labels.count; i++)
+        bytes += strlen(record->labels.items[i].key) + strlen(record->labels.items[i].value);
+    return bytes;
+}
+
 /* Fills the next message; 1 when there is more, 0 at the end. */
 static int listing_fill(struct listing *listing, struct snapshotter *snapshotter,
                         const char *name, struct error *error)
@@ -369,10 +384,16 @@ static int listing_fill(struct listing *listing, struct snapshotter *snapshotter
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
     if (snapshot_list_begin(snapshotter, &txn, error) != 0)
         return error->code;
-    while (listing->count < LIST_BATCH && rc > 0) {
-        rc = snapshot_list_next(&txn, name, listing->filters, &listing->position, &budget,
-                                &listing->records[listing->count], error);
-        listing->count += rc > 0 ? 1 : 0;
+    size_t bytes = 0;
+    listing_reset(listing);
+    while (listing->count < LIST_BATCH && bytes < LIST_BYTES && rc > 0) {
+        struct snapshot_record *record = &listing->records[listing->count];
+        rc = snapshot_list_next(&txn, name, listing->filters, &listing->position, &budget, record,
+                                error);
+        if (rc > 0) {
+            bytes += record_bytes(record);
+            listing->count++;
+        }
     }
     if (rc < 0)
         return rc;
@@ -381,18 +402,22 @@ static int listing_fill(struct listing *listing, struct snapshotter *snapshotter
 
 static void list_step(struct rpc_call *call);
 
-/* Nothing is locked while the client takes the message. The labels of 100 records may be megabytes,
- * hence memory of their own, which goes as soon as they are packed. */
+/* Nothing is locked while the client takes the message. */
 static void send_listing(struct rpc_call *call, struct listing *listing, rpc_step *next)
 {
     ListResponse response = CONTAINERD__SERVICES__SNAPSHOTS__V1__LIST_SNAPSHOTS_RESPONSE__INIT;
-    InfoMessage *infos[LIST_BATCH];
-    for (size_t i = 0; i < listing->count; i++)
-        infos[i] = info_message(call, &listing->records[i]);
-    response.n_info = listing->count;
-    response.info = infos;
-    listing_reset(listing);
+    struct info infos[LIST_BATCH];
+    InfoMessage *pointers[LIST_BATCH];
+    size_t count = listing->count;
+    for (size_t i = 0; i < count; i++) {
+        info_fill(&infos[i], &listing->records[i]);
+        pointers[i] = &infos[i].message;
+    }
+    response.n_info = count;
+    response.info = pointers;
     rpc_call_send(call, &response.base, RPC_LANE_QUICK, next);
+    for (size_t i = 0; i < count; i++)
+        info_clear(&infos[i]);
 }
 
 static void list_step(struct rpc_call *call)
