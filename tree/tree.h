@@ -28,36 +28,36 @@ int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *erro
 const char *tree_clone_method_name(enum tree_clone_method method);
 
 struct tree_clone_options {
-    unsigned threads;            /* at most so many walk one big tree; 0 = as many as CPUs, 4 at most */
+    unsigned threads; /* at most so many walk one big tree; 0 = as many as CPUs, 4 at most */
     const struct cancel *cancel; /* polled between files; may be NULL */
 };
 
 struct tree_clone_result {
-    uint64_t entries;       /* files of every kind, the root included */
-    uint64_t bytes_shared;  /* cloned */
-    uint64_t bytes_copied;  /* copied, because a clone was not possible */
-    struct timestamp time;  /* the file system's own clock after the last change that the clone made:
-                               an inode whose ctime is not later is still as it was cloned */
+    uint64_t entries;      /* files of every kind, the root included */
+    uint64_t bytes_shared; /* cloned */
+    uint64_t bytes_copied; /* copied, because a clone was not possible */
+    struct timestamp time; /* the file system's own clock after the last change that the clone made:
+                              an inode whose ctime is not later is still as it was cloned */
 };
 
 /*
  * Clones the tree src_name of src_dirfd to the new name dst_name in dst_dirfd (same or another
  * volume). The clone equals its origin as invariant 7 says: bytes, types, modes with set-id bits,
- * owners, atimes and mtimes to the nanosecond, xattrs (security.capability and POSIX ACLs among them),
- * hard-link groups, device nodes, FIFOs, sockets, holes. On failure what was made so far is left
- * for the caller to throw away. ERROR_CANCELLED if asked to stop; ERROR_PRECONDITION if something
- * is mounted inside the tree (what it hides cannot be cloned); ERROR_NO_SPACE, ERROR_IO.
+ * owners, atimes and mtimes to the nanosecond, xattrs (security.capability and POSIX ACLs among
+ * them), hard-link groups, device nodes, FIFOs, sockets, holes. On failure what was made so far is
+ * left for the caller to throw away. ERROR_CANCELLED if asked to stop; ERROR_PRECONDITION if
+ * something is mounted inside the tree (what it hides cannot be cloned); ERROR_NO_SPACE, ERROR_IO.
  */
 int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *dst_name,
                const struct tree_clone_options *options, struct tree_clone_result *out_result,
                struct error *error);
 
-/* True if the tree has at most limit entries; looks at no more than that many. A tree that cannot be
- * read counts as large. */
+/* True if the tree has at most limit entries; looks at no more than that many. A tree that cannot
+ * be read counts as large. */
 bool tree_is_small(int dirfd, const char *name, uint64_t limit);
 
 struct tree_usage {
-    uint64_t bytes;  /* 512 * st_blocks, hard links once */
+    uint64_t bytes; /* 512 * st_blocks, hard links once */
     uint64_t inodes;
 };
 

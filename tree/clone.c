@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/clone.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/fault.h"
+#include "base/fd.h"
+#include "tree/tree.h"
+
+enum { SOURCE, TARGET };
+
+/* A file with several names: cloned once, linked afterwards. */
+static int clone_linked_entry(struct clone *clone, const struct clone_origin *origin,
+                              struct walk_dir *dir, const char *name, struct error *error)
+{
+    bool first = false;
+    struct hardlink_group *group = hardlinks_claim(&clone->hardlinks, &origin->stat, &first);
+    if (!first)
+        return hardlinks_link(&clone->hardlinks, group, dir, name, error);
+    int code = clone_entry(clone, origin, dir->fds[TARGET], name, false, error);
+    hardlinks_publish(&clone->hardlinks, group, code == 0 ? dir : NULL, name);
+    return code;
+}
+
+static int visit_entry(void *context, struct walk_dir *dir, const struct dir_entry *entry,
+                       struct error *error)
+{
+    struct clone *clone = context;
+    int type = walk_entry_type(dir, entry);
+    if (type < 0)
+        return walk_open_error(error);
+    if (fault_point("tree.clone.file") != 0)
+        return error_errno(error, "cannot clone");
+    atomic_fetch_add(&clone->entries, 1);
+    if (type == DT_DIR) {
+        int code = clone_make_dir(dir->fds[TARGET], entry->name, error);
+        if (code == 0)
+            walk_enter(clone->walk, dir, entry->name);
+        return code;
+    }
+    owned(clone_origin_close) struct clone_origin origin = {.fd = -1};
+    int code = clone_origin_open(&origin, dir->fds[SOURCE], entry->name, type, error);
+    if (code != 0)
+        return code;
+    if (origin.stat.nlink > 1)
+        return clone_linked_entry(clone, &origin, dir, entry->name, error);
+    return clone_entry(clone, &origin, dir->fds[TARGET], entry->name, true, error);
+}
+
+/* Nothing is made in a directory after its own entries, so that is when its times can be set. The
+ * root's flags have to wait for finish. */
+static int visit_leave(void *context, struct walk_dir *dir, struct error *error)
+{
+    struct clone *clone = context;
+    struct clone_origin origin = {.fd = dir->fds[SOURCE]};
+    if (os_stat(origin.fd, &origin.stat) != 0)
+        return error_errno(error, "cannot read the attributes");
+    return clone_dir_attributes(clone, &origin, dir->fds[TARGET], dir->parent != NULL, error);
+}
+
+static const struct walk_visitor visitor = {.entry = visit_entry, .leave = visit_leave};
+
+/* The last change, and the time of it. */
+static int finish(struct clone *clone, struct tree_clone_result *out_result, struct error *error)
+{
+    const struct walk_dir *root = walk_root(clone->walk);
+    struct os_stat origin;
+    struct os_stat target;
+    int code = hardlinks_finish(&clone->hardlinks, error);
+    if (code != 0)
+        return code;
+    if (os_stat(root->fds[SOURCE], &origin) != 0)
+        return error_errno(error, "cannot read the attributes of the root");
+    if (fchmod(root->fds[TARGET], origin.mode & 07777) != 0 ||
+        (origin.flags && os_change_flags(root->fds[TARGET], origin.flags, true) != 0) ||
+        os_stat(root->fds[TARGET], &target) != 0)
+        return error_errno(error, "cannot finish the root");
+    *out_result = (struct tree_clone_result){
+        .entries = atomic_load(&clone->entries) + 1,
+        .bytes_shared = atomic_load(&clone->bytes_shared),
+        .bytes_copied = atomic_load(&clone->bytes_copied),
+        .time = {.seconds = target.ctime.tv_sec, .nanos = (int32_t) target.ctime.tv_nsec},
+    };
+    return 0;
+}
+
+int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *dst_name,
+               const struct tree_clone_options *options, struct tree_clone_result *out_result,
+               struct error *error)
+{
+    struct clone clone = {.cancel = options->cancel};
+    owned(fd_close) int source_fd = os_open_dir(src_dirfd, src_name);
+    if (source_fd < 0)
+        return walk_root_error(src_name, error);
+    owned(fd_close) int target_fd = clone_make_root(&clone, dst_dirfd, dst_name, error);
+    if (target_fd < 0)
+        return target_fd;
+    struct walk_options walk_options = {.visitor = &visitor,
+                                        .context = &clone,
+                                        .cancel = options->cancel,
+                                        .trees = 2,
+                                        .threads = options->threads};
+    owned(walk_clear) struct walk *walk =
+        walk_new(&walk_options, (int[]){fd_take(&source_fd), fd_take(&target_fd)});
+    clone.walk = walk;
+    hardlinks_init(&clone.hardlinks, walk);
+    int code = walk_run(walk, error);
+    if (code == 0)
+        code = finish(&clone, out_result, error);
+    hardlinks_clear(&clone.hardlinks);
+    return code;
+}

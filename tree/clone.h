@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "tree/hardlinks.h"
+#include "tree/os.h"
+#include "tree/walk.h"
+
+/* One clone of a tree in the making; shared by its threads. */
+struct clone {
+    const struct cancel *cancel; /* set once, as all up to the atomics */
+    struct walk *walk;
+    struct hardlinks hardlinks;
+    bool made_owner_known; /* what is made here belongs to made_uid and made_gid */
+    uid_t made_uid;
+    gid_t made_gid;
+    mode_t made_mode_mask;       /* the permissions that creation is known to grant */
+    atomic_bool reflink_refused; /* by the volume: not tried again for each file */
+    atomic_ullong entries;
+    atomic_ullong bytes_shared;
+    atomic_ullong bytes_copied;
+};
+
+/* An entry of the origin, open. */
+struct clone_origin {
+    int fd; /* for reading if a regular file or a directory, else a handle */
+    struct os_stat stat;
+};
+
+/* clone_linux.c: the calls that clonefile(2) has in one. None takes a lock. */
+
+/* Makes the root directory name in dirfd, mode 0700 for now, and finds out what owner and mode new
+ * files get. Returns it open, or an error code: ERROR_EXISTS if the name is taken. */
+int clone_make_root(struct clone *clone, int dirfd, const char *name, struct error *error);
+
+/* Makes the directory name in dirfd, mode 0700 for now. */
+int clone_make_dir(int dirfd, const char *name, struct error *error);
+
+/* Opens the entry name of dirfd, which is of the given type (DT_...); ERROR_PRECONDITION if it is
+ * not, or is a mount point. Release with clone_origin_close. */
+int clone_origin_open(struct clone_origin *origin, int dirfd, const char *name, int type,
+                      struct error *error);
+
+/* For owned(); repeatable. */
+void clone_origin_close(struct clone_origin *origin);
+
+/* Makes name in dirfd an equal of origin, which is anything but a directory. Immutable and
+ * append-only flags are left out unless with_flags. */
+int clone_entry(struct clone *clone, const struct clone_origin *origin, int dirfd, const char *name,
+                bool with_flags, struct error *error);
+
+/* Gives the directory target_fd, all entries of which are made, the attributes of origin. */
+int clone_dir_attributes(struct clone *clone, const struct clone_origin *origin, int target_fd,
+                         bool with_flags, struct error *error);
+
+/* Makes the empty target share all data of source. 1, or 0 and errno if that is not possible here
+ * (EINVAL: not for this file), -1 and errno on other failures. */
+int clone_share_data(int source_fd, int target_fd);
+
+/* clone_copy.c: copies size bytes where data is not shared, holes excepted, and adds what was
+ * copied to *copied_bytes. ERROR_CANCELLED, ERROR_PRECONDITION if the file shrinks meanwhile. */
+int clone_copy(int source_fd, int target_fd, uint64_t size, const struct cancel *cancel,
+               atomic_ullong *copied_bytes, struct error *error);

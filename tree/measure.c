@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "tree/inode_map.h"
+#include "tree/os.h"
+#include "tree/tree.h"
+#include "tree/walk.h"
+
+/* A tree that is measured may be in use: what vanishes meanwhile, or has something mounted on it,
+ * is left out. */
+static int skip_unopened(void *context, struct walk_dir *dir, int sys, struct error *error)
+{
+    (void) context;
+    (void) dir;
+    errno = sys;
+    bool skip = sys == ENOENT || sys == ENOTDIR || sys == ELOOP || sys == EXDEV;
+    return skip ? 0 : walk_open_error(error);
+}
+
+struct measurement {
+    struct walk *walk;
+    const struct timestamp *since; /* NULL = everything counts */
+    struct inode_map seen;         /* inodes with several names */
+    struct tree_usage usage;
+};
+
+static void count_inode(struct measurement *measurement, const struct os_stat *found)
+{
+    struct timestamp changed = {.seconds = found->ctime.tv_sec,
+                                .nanos = (int32_t) found->ctime.tv_nsec};
+    if (measurement->since && !timestamp_after(changed, *measurement->since))
+        return;
+    if (found->nlink > 1 && !S_ISDIR(found->mode)) {
+        if (inode_map_get(&measurement->seen, found->dev, found->ino))
+            return;
+        inode_map_add(&measurement->seen, found->dev, found->ino, 1);
+    }
+    measurement->usage.inodes++;
+    measurement->usage.bytes += found->allocated_bytes;
+}
+
+static int measure_entry(void *context, struct walk_dir *dir, const struct dir_entry *entry,
+                         struct error *error)
+{
+    struct measurement *measurement = context;
+    struct os_stat found;
+    if (os_stat_at(dir->fds[0], entry->name, &found) != 0)
+        return errno == ENOENT ? 0 : error_errno(error, "cannot read the attributes");
+    if (found.mount_root)
+        return 0;
+    count_inode(measurement, &found);
+    if (S_ISDIR(found.mode))
+        walk_enter(measurement->walk, dir, entry->name);
+    return 0;
+}
+
+static const struct walk_visitor measure_visitor = {.entry = measure_entry,
+                                                    .unopened = skip_unopened};
+
+int tree_measure(int dirfd, const char *name, const struct timestamp *since,
+                 const struct cancel *cancel, struct tree_usage *out_usage, struct error *error)
+{
+    struct measurement measurement = {.since = since};
+    struct os_stat root;
+    owned(fd_close) int fd = os_open_dir(dirfd, name);
+    if (fd < 0 || os_stat(fd, &root) != 0)
+        return walk_root_error(name, error);
+    count_inode(&measurement, &root);
+    struct walk_options options = {.visitor = &measure_visitor,
+                                   .context = &measurement,
+                                   .cancel = cancel,
+                                   .trees = 1,
+                                   .threads = 1};
+    owned(walk_clear) struct walk *walk = walk_new(&options, (int[]){fd_take(&fd), -1});
+    measurement.walk = walk;
+    int code = walk_run(walk, error);
+    inode_map_clear(&measurement.seen);
+    if (code == 0)
+        *out_usage = measurement.usage;
+    return code;
+}
+
+struct count {
+    struct walk *walk;
+    uint64_t entries;
+    uint64_t limit;
+};
+
+static int count_entry(void *context, struct walk_dir *dir, const struct dir_entry *entry,
+                       struct error *error)
+{
+    struct count *count = context;
+    int type = walk_entry_type(dir, entry);
+    if (type < 0)
+        return error_errno(error, "cannot read the attributes");
+    if (++count->entries > count->limit)
+        return 1;
+    if (type == DT_DIR)
+        walk_enter(count->walk, dir, entry->name);
+    return 0;
+}
+
+static const struct walk_visitor count_visitor = {.entry = count_entry};
+
+bool tree_is_small(int dirfd, const char *name, uint64_t limit)
+{
+    struct count count = {.entries = 1, .limit = limit};
+    owned(fd_close) int fd = os_open_dir(dirfd, name);
+    if (fd < 0 || limit == 0)
+        return false;
+    struct walk_options options = {
+        .visitor = &count_visitor, .context = &count, .trees = 1, .threads = 1};
+    owned(walk_clear) struct walk *walk = walk_new(&options, (int[]){fd_take(&fd), -1});
+    count.walk = walk;
+    return walk_run(walk, NULL) == 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+/*
+ * The system calls of the tree walkers that differ between systems: os_linux.c. Opening never
+ * follows a link and never crosses a mount point: a mount point answers -1 and EXDEV. All return
+ * -1 and errno on failure unless said otherwise, and take no lock.
+ */
+
+/* Attributes of the inode that a clone carries over and a removal has to clear. */
+enum { OS_FLAG_IMMUTABLE = 1, OS_FLAG_APPEND = 2, OS_FLAG_NODUMP = 4 };
+
+struct os_stat {
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+    dev_t rdev;
+    dev_t dev;
+    uint64_t ino;
+    uint64_t nlink;
+    uint64_t size_bytes;
+    uint64_t allocated_bytes;
+    struct timespec atime;
+    struct timespec mtime;
+    struct timespec ctime;
+    unsigned flags;  /* OS_FLAG_... */
+    bool mount_root; /* something is mounted here */
+};
+
+/* Opens a directory for reading; path may have several components, PATH_MAX - 1 bytes at most. */
+int os_open_dir(int dirfd, const char *path);
+
+/* Opens a file for reading without waiting for anything (a FIFO, a device). */
+int os_open_file(int dirfd, const char *name);
+
+/* Opens a handle of an entry of any kind, a symlink itself among them; no data can be read by it,
+ * and nothing happens to a device. */
+int os_open_handle(int dirfd, const char *name);
+
+/* Describes what fd is open on. */
+int os_stat(int fd, struct os_stat *out_stat);
+
+/* Describes the entry name of dirfd, a symlink itself. */
+int os_stat_at(int dirfd, const char *name, struct os_stat *out_stat);
+
+/* Sets the flags given (true) or clears them (false); others stay. fd is a file or a directory. */
+int os_change_flags(int fd, unsigned flags, bool set);
+
+/* Extended attributes by descriptor; a handle of os_open_handle will do. As flistxattr(2),
+ * fgetxattr(2) and fsetxattr(2) otherwise. */
+ssize_t os_xattr_list(int fd, char *names, size_t size);
+ssize_t os_xattr_get(int fd, const char *name, void *value, size_t size);
+int os_xattr_set(int fd, const char *name, const void *value, size_t size);

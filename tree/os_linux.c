@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static int open_beneath_mount(int dirfd, const char *path, int flags)
+{
+    struct open_how how = {.flags = (uint64_t) (flags | O_NOFOLLOW | O_CLOEXEC),
+                           .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS};
+    return (int) syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+}
+
+/* Reading an origin must not change it; only its owner and root may ask for that. */
+static int open_keeping_atime(int dirfd, const char *path, int flags)
+{
+    int fd = open_beneath_mount(dirfd, path, flags | O_NOATIME);
+    return fd < 0 && errno == EPERM ? open_beneath_mount(dirfd, path, flags) : fd;
+}
+
+int os_open_dir(int dirfd, const char *path)
+{
+    return open_keeping_atime(dirfd, path, O_RDONLY | O_DIRECTORY);
+}
+
+int os_open_file(int dirfd, const char *name)
+{
+    return open_keeping_atime(dirfd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+}
+
+int os_open_handle(int dirfd, const char *name)
+{
+    return open_beneath_mount(dirfd, name, O_PATH);
+}
+
+static struct timespec to_timespec(struct statx_timestamp stamp)
+{
+    return (struct timespec){.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};
+}
+
+static unsigned to_flags(uint64_t attributes)
+{
+    return (attributes & STATX_ATTR_IMMUTABLE ? OS_FLAG_IMMUTABLE : 0U) |
+           (attributes & STATX_ATTR_APPEND ? OS_FLAG_APPEND : 0U) |
+           (attributes & STATX_ATTR_NODUMP ? OS_FLAG_NODUMP : 0U);
+}
+
+static int stat_entry(int fd, const char *name, int flags, struct os_stat *out_stat)
+{
+    struct statx raw;
+    if (statx(fd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &raw) !=
+        0)
+        return -1;
+    *out_stat = (struct os_stat){
+        .mode = raw.stx_mode,
+        .uid = raw.stx_uid,
+        .gid = raw.stx_gid,
+        .rdev = makedev(raw.stx_rdev_major, raw.stx_rdev_minor),
+        .dev = makedev(raw.stx_dev_major, raw.stx_dev_minor),
+        .ino = raw.stx_ino,
+        .nlink = raw.stx_nlink,
+        .size_bytes = raw.stx_size,
+        .allocated_bytes = raw.stx_blocks * 512,
+        .atime = to_timespec(raw.stx_atime),
+        .mtime = to_timespec(raw.stx_mtime),
+        .ctime = to_timespec(raw.stx_ctime),
+        .flags = to_flags(raw.stx_attributes),
+        .mount_root = (raw.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0,
+    };
+    return 0;
+}
+
+int os_stat(int fd, struct os_stat *out_stat)
+{
+    return stat_entry(fd, "", AT_EMPTY_PATH, out_stat);
+}
+
+int os_stat_at(int dirfd, const char *name, struct os_stat *out_stat)
+{
+    return stat_entry(dirfd, name, 0, out_stat);
+}
+
+int os_change_flags(int fd, unsigned flags, bool set)
+{
+    int raw = 0;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &raw) != 0)
+        return -1;
+    int mask = (flags & OS_FLAG_IMMUTABLE ? FS_IMMUTABLE_FL : 0) |
+               (flags & OS_FLAG_APPEND ? FS_APPEND_FL : 0) |
+               (flags & OS_FLAG_NODUMP ? FS_NODUMP_FL : 0);
+    raw = set ? raw | mask : raw & ~mask;
+    return ioctl(fd, FS_IOC_SETFLAGS, &raw);
+}
+
+/* The calls by descriptor refuse a handle (EBADF); its name under /proc leads to the very same
+ * inode, a symlink included. */
+struct handle_path {
+    char text[32];
+};
+
+static const char *handle_path(int fd, struct handle_path *path)
+{
+    (void) snprintf(path->text, sizeof path->text, "/proc/self/fd/%d", fd);
+    return path->text;
+}
+
+ssize_t os_xattr_list(int fd, char *names, size_t size)
+{
+    struct handle_path path;
+    ssize_t length = flistxattr(fd, names, size);
+    return length < 0 && errno == EBADF ? listxattr(handle_path(fd, &path), names, size) : length;
+}
+
+ssize_t os_xattr_get(int fd, const char *name, void *value, size_t size)
+{
+    struct handle_path path;
+    ssize_t length = fgetxattr(fd, name, value, size);
+    return length < 0 && errno == EBADF ? getxattr(handle_path(fd, &path), name, value, size)
+                                        : length;
+}
+
+int os_xattr_set(int fd, const char *name, const void *value, size_t size)
+{
+    struct handle_path path;
+    int result = fsetxattr(fd, name, value, size, 0);
+    return result < 0 && errno == EBADF ? setxattr(handle_path(fd, &path), name, value, size, 0)
+                                        : result;
+}

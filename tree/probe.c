@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "tree/clone.h"
+#include "tree/tree.h"
+
+enum { PROBE_BYTES = 16384 };
+
+/* Opens a new file that has no name any more, so that nothing is left whatever happens. */
+static int open_nameless(int dirfd)
+{
+    static atomic_uint count;
+    char name[64];
+    (void) snprintf(name, sizeof name, ".clonefs-probe.%ld.%u", (long) getpid(),
+                    atomic_fetch_add(&count, 1));
+    (void) unlinkat(dirfd, name, 0);
+    owned(fd_close) int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || unlinkat(dirfd, name, 0) != 0)
+        return -1;
+    return fd_take(&fd);
+}
+
+static bool holds(int fd, const char *data)
+{
+    char found[PROBE_BYTES];
+    return pread(fd, found, sizeof found, 0) == PROBE_BYTES &&
+           memcmp(found, data, sizeof found) == 0;
+}
+
+int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *error)
+{
+    char data[PROBE_BYTES];
+    owned(fd_close) int origin_fd = open_nameless(dirfd);
+    owned(fd_close) int target_fd = open_nameless(dirfd);
+    if (origin_fd < 0 || target_fd < 0)
+        return error_errno(error, "cannot create a file to try a clone");
+    memset(data, 'c', sizeof data);
+    errno = ENOSPC; /* what a short write means */
+    if (pwrite(origin_fd, data, sizeof data, 0) != PROBE_BYTES)
+        return error_errno(error, "cannot write a file to try a clone");
+    int shared = clone_share_data(origin_fd, target_fd);
+    if (shared < 0)
+        return error_errno(error, "cannot try a clone");
+    if (shared > 0 && !holds(target_fd, data))
+        return error_set(error, ERROR_IO, "a clone of a file does not hold the same bytes");
+    *out_method = shared > 0 ? TREE_CLONE_REFLINK : TREE_CLONE_COPY;
+    return 0;
+}
+
+const char *tree_clone_method_name(enum tree_clone_method method)
+{
+    return method == TREE_CLONE_REFLINK ? "reflink (FICLONE)" : "byte copy";
+}

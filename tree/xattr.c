@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/xattr.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "tree/os.h"
+
+enum { LIST_MAX = 65536, VALUE_MAX = 65536 };
+
+static atomic_ulong unsupported_count;
+
+static const char *names_text(const struct xattr_names *names)
+{
+    return names->heap ? names->heap : names->fixed;
+}
+
+/* XFS lists its own copy of an ACL beside system.posix_acl_*; it follows the other. */
+static bool is_shadow(const char *name)
+{
+    return strncmp(name, "trusted.SGI_ACL_", 16) == 0;
+}
+
+/* The first name, or the one after name; NULL at the end. */
+static const char *next_name(const struct xattr_names *names, const char *name)
+{
+    const char *end = names_text(names) + names->length;
+    const char *next = name ? name + strlen(name) + 1 : names_text(names);
+    while (next < end && is_shadow(next))
+        next += strlen(next) + 1;
+    return next < end ? next : NULL;
+}
+
+int xattr_names_read(struct xattr_names *names, int fd, struct error *error)
+{
+    names->heap = NULL;
+    names->length = 0;
+    ssize_t length = os_xattr_list(fd, names->fixed, sizeof names->fixed);
+    if (length < 0 && errno == ERANGE) {
+        names->heap = mem_alloc(LIST_MAX);
+        length = os_xattr_list(fd, names->heap, LIST_MAX);
+    }
+    if (length < 0 && errno != EOPNOTSUPP) {
+        xattr_names_clear(names);
+        return error_errno(error, "cannot list the extended attributes");
+    }
+    names->length = length < 0 ? 0 : (size_t) length;
+    return 0;
+}
+
+void xattr_names_clear(struct xattr_names *names)
+{
+    mem_free(&names->heap);
+    names->length = 0;
+}
+
+static int set_value(int fd, const char *name, const char *value, size_t size, struct error *error)
+{
+    if (os_xattr_set(fd, name, value, size) == 0)
+        return 0;
+    if (errno != EOPNOTSUPP)
+        return error_errno(error, "cannot set the extended attribute %s", name);
+    if (log_count(&unsupported_count))
+        log_warn("extended attribute %s left out: the target's file system does not support it "
+                 "(logged once)",
+                 name);
+    return 0;
+}
+
+int xattr_copy(const struct xattr_names *names, int source_fd, int target_fd, struct error *error)
+{
+    if (names->length == 0)
+        return 0;
+    owned(mem_free) char *value = mem_alloc(VALUE_MAX);
+    for (const char *name = next_name(names, NULL); name; name = next_name(names, name)) {
+        ssize_t size = os_xattr_get(source_fd, name, value, VALUE_MAX);
+        if (size < 0 && errno == ENODATA)
+            continue; /* removed meanwhile */
+        if (size < 0)
+            return error_errno(error, "cannot read the extended attribute %s", name);
+        int code = set_value(target_fd, name, value, (size_t) size, error);
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}
+
+/* True if attribute name has the same value on both. */
+static bool value_equal(int a_fd, int b_fd, const char *name)
+{
+    owned(mem_free) char *a = mem_alloc(VALUE_MAX);
+    owned(mem_free) char *b = mem_alloc(VALUE_MAX);
+    ssize_t a_size = os_xattr_get(a_fd, name, a, VALUE_MAX);
+    ssize_t b_size = os_xattr_get(b_fd, name, b, VALUE_MAX);
+    return a_size >= 0 && a_size == b_size && memcmp(a, b, (size_t) a_size) == 0;
+}
+
+/* The first of names whose value differs, or NULL. */
+static const char *find_difference(const struct xattr_names *names, int a_fd, int b_fd)
+{
+    const char *name = next_name(names, NULL);
+    while (name && value_equal(a_fd, b_fd, name))
+        name = next_name(names, name);
+    return name;
+}
+
+int xattr_equal(int a_fd, int b_fd, char **out_name, struct error *error)
+{
+    owned(xattr_names_clear) struct xattr_names a = {0};
+    owned(xattr_names_clear) struct xattr_names b = {0};
+    int code = xattr_names_read(&a, a_fd, error);
+    if (code == 0)
+        code = xattr_names_read(&b, b_fd, error);
+    if (code != 0)
+        return code;
+    const char *name = find_difference(&a, a_fd, b_fd);
+    if (!name)
+        name = find_difference(&b, a_fd, b_fd);
+    if (!name)
+        return 1;
+    *out_name = mem_strdup(name);
+    return 0;
+}
