@@ -10,8 +10,9 @@
 /*
  * Configuration files: the subset of TOML that containerd users write most: [section] and
  * [section.sub] headers, key = value lines, # comments; values are "basic" or 'literal' strings,
- * integers and booleans. Everything else (arrays, dates, inline tables, multi-line strings) is an error
- * that names file, line and what is accepted.
+ * integers and booleans. Everything else (arrays, dates, inline tables, multi-line strings, quoted
+ * and dotted keys) is an error that names file, line and what is accepted. Lines end with LF or
+ * CRLF. Strings never hold NUL.
  */
 enum config_type { CONFIG_STRING, CONFIG_INTEGER, CONFIG_BOOLEAN };
 
@@ -29,7 +30,8 @@ struct config_value {
 typedef int config_handler(void *context, const char *section, const char *key,
                            const struct config_value *value, struct error *error);
 
-/* Parses text (length bytes, at most 1 MiB). A key or a section given twice is ERROR_INVALID. */
+/* Parses text (length bytes, at most 1 MiB and 1024 names). A key or a section given twice is
+ * ERROR_INVALID. */
 int config_parse(const char *file_name, const char *text, size_t length, config_handler *handler,
                  void *context, struct error *error);
 

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
 
@@ -89,22 +90,13 @@ const char *filter_scan_value(struct filter_scanner *scanner)
     return start;
 }
 
-static unsigned digit_value(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return (unsigned) (digit - '0');
-    if (digit >= 'a' && digit <= 'f')
-        return (unsigned) (digit - 'a') + 10;
-    return digit >= 'A' && digit <= 'F' ? (unsigned) (digit - 'A') + 10 : 16;
-}
-
 /* Reads exactly count digits; the terminating NUL of the text is not one. */
 static bool read_number(struct filter_scanner *scanner, unsigned base, size_t count,
                         uint32_t *out_number)
 {
     uint32_t number = 0;
     for (size_t i = 0; i < count; i++) {
-        unsigned digit = digit_value(scanner->text[scanner->position]);
+        unsigned digit = hex_digit_value(scanner->text[scanner->position]);
         if (digit >= base)
             return false;
         number = number * base + digit;

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/regexp_syntax.h"
 
-enum { STEPS_MAX = 100000, DEPTH_MAX = 20000, HEAP_MAX_KIB = 8192 };
+enum { STEPS_MAX = 50000, DEPTH_MAX = 20000, HEAP_MAX_KIB = 8192 };
 
 struct regexp {
     pcre2_code *code;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 enum { NAME_MAX_BYTES = 32 };
@@ -29,22 +30,13 @@ bool regexp_read_character(struct regexp_stream *stream, uint32_t *out_character
     return size > 0;
 }
 
-static int digit_value(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : 16;
-}
-
 /* \x{10ffff}: next is behind the brace. */
 static bool read_braced_hex(struct regexp_stream *stream, uint32_t *out_character)
 {
     uint32_t value = 0;
     const char *start = stream->next;
-    for (; digit_value(*stream->next) < 16; stream->next++) {
-        value = value * 16 + (uint32_t) digit_value(*stream->next);
+    for (; hex_digit_value(*stream->next) < 16; stream->next++) {
+        value = value * 16 + hex_digit_value(*stream->next);
         if (value > 0x10ffff)
             return false;
     }
@@ -58,12 +50,12 @@ static bool read_hex(struct regexp_stream *stream, uint32_t *out_character)
         stream->next++;
         return read_braced_hex(stream, out_character);
     }
-    int high = digit_value(stream->next[0]);
-    int low = high < 16 ? digit_value(stream->next[1]) : 16;
+    unsigned high = hex_digit_value(stream->next[0]);
+    unsigned low = high < 16 ? hex_digit_value(stream->next[1]) : 16;
     if (low == 16)
         return false;
     stream->next += 2;
-    *out_character = (uint32_t) (high * 16 + low);
+    *out_character = high * 16 + low;
     return true;
 }
 
@@ -72,8 +64,8 @@ static bool read_octal(struct regexp_stream *stream, uint32_t *out_character)
 {
     const char *start = stream->next;
     uint32_t value = 0;
-    while (stream->next - start < 3 && digit_value(*stream->next) < 8)
-        value = value * 8 + (uint32_t) digit_value(*stream->next++);
+    while (stream->next - start < 3 && hex_digit_value(*stream->next) < 8)
+        value = value * 8 + hex_digit_value(*stream->next++);
     *out_character = value;
     return *start == '0' || stream->next - start > 1;
 }
@@ -102,6 +94,17 @@ static bool is_category(const char *name)
     char word[8];
     (void) snprintf(word, sizeof word, " %.3s ", name);
     return strstr(known, word) != NULL;
+}
+
+/* PCRE2 also knows scripts by codes of four letters, Go by their names only. */
+static bool is_script(const char *name)
+{
+    static const char short_names[] = " Ahom Cham Kawi Lisu Miao Modi Newa Thai Toto ";
+    if (name[0] < 'A' || name[0] > 'Z')
+        return false;
+    if (strlen(name) == 4)
+        return strstr(short_names, name) != NULL;
+    return strlen(name) > 2 || strcmp(name, "Yi") == 0;
 }
 
 /* Fills name from \pN or \p{Name}; next is behind the p. */
@@ -136,7 +139,7 @@ static bool write_property(struct regexp_stream *stream, bool negated)
         (void) fputs(negated ? "\\P{C}\\p{Cn}" : "\\p{Cc}\\p{Cf}\\p{Co}\\p{Cs}", stream->out);
     else if (strcmp(name, "Any") == 0 || is_category(name))
         (void) fprintf(stream->out, "\\%c{%s}", letter, name);
-    else if (strlen(name) > 2 && name[0] >= 'A' && name[0] <= 'Z')
+    else if (is_script(name))
         (void) fprintf(stream->out, "\\%c{sc:%s}", letter, name);
     else
         return false;
