@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Shared by the scripts: messages, a stack of undo commands, waiting, processes, a private work directory.
+# Source it, then call work_begin. Everything that is started is undone by work_end, in reverse order,
+# also after Ctrl-C.
+
+say() { printf '%s\n' "$*"; }
+warn() { printf '%s\n' "$*" >&2; }
+die() {
+    warn "error: $*"
+    exit 1
+}
+
+# Undo stack. An undo command is a function name and its arguments; it must not fail on repetition.
+UNDO=()
+undo_push() {
+    local quoted
+    printf -v quoted '%q ' "$@"
+    UNDO+=("$quoted")
+}
+undo_all() {
+    local i
+    for ((i = ${#UNDO[@]} - 1; i >= 0; i--)); do
+        eval "${UNDO[i]}" || warn "warning: cleanup failed: ${UNDO[i]}"
+    done
+    UNDO=()
+}
+
+# work_begin NAME: makes WORK, a private directory; all that we start lives below it or names it on its
+# command line, so that leftovers can be found (leftovers below).
+WORK=
+work_begin() {
+    local base=${TMPDIR:-/tmp}
+    # Socket paths end at 107 bytes; containerd appends to ours.
+    [ "${#base}" -le 60 ] || base=/tmp
+    WORK=$(mktemp -d "$base/$1.XXXXXX")
+    trap 'work_end $?' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+}
+work_end() {
+    local status=$1
+    trap - EXIT
+    trap '' INT TERM HUP
+    set +e
+    undo_all
+    if [ -n "$WORK" ] && [ -d "$WORK" ]; then
+        local left
+        left=$(leftovers "$WORK")
+        if [ -n "$left" ]; then
+            warn "left behind, please look:"
+            warn "$left"
+            [ "$status" -ne 0 ] || status=1
+        elif [ "$status" -ne 0 ] && [ "${KEEP_LOGS:-1}" = 1 ] && compgen -G "$WORK/*.log" >/dev/null; then
+            find "$WORK" -mindepth 1 -maxdepth 1 ! -name '*.log' -exec rm -rf --one-file-system {} +
+            warn "logs are in $WORK"
+        else
+            rm -rf --one-file-system "$WORK"
+        fi
+    fi
+    exit "$status"
+}
+
+# wait_until SECONDS COMMAND...: polls until the command succeeds.
+wait_until() {
+    local end=$((SECONDS + $1 + 1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        sleep 0.05
+    done
+}
+
+pid_gone() {
+    local state
+    [ -d "/proc/$1" ] || return 0
+    state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 0
+    [ "$state" = Z ] || [ -z "$state" ]
+}
+
+# pid_stop PID [SECONDS]: SIGTERM, then SIGKILL after SECONDS (default 10); 1 if it had to be killed.
+pid_stop() {
+    local pid=$1 seconds=${2:-10}
+    if pid_gone "$pid"; then
+        wait "$pid" 2>/dev/null || true
+        return 0
+    fi
+    kill -TERM "$pid" 2>/dev/null || true
+    if wait_until "$seconds" pid_gone "$pid"; then
+        wait "$pid" 2>/dev/null || true
+        return 0
+    fi
+    pid_kill "$pid"
+    return 1
+}
+pid_kill() {
+    kill -KILL "$1" 2>/dev/null || true
+    wait_until 10 pid_gone "$1" || true
+    wait "$1" 2>/dev/null || true
+}
+
+# pids_naming TEXT: processes that name TEXT on their command line, but not this shell and its children
+# that are still shells (command substitutions look like their parent).
+pids_naming() {
+    local dir pid
+    for dir in /proc/[0-9]*; do
+        pid=${dir#/proc/}
+        if [ "$pid" = "$$" ] || [ "$pid" = "$BASHPID" ]; then continue; fi
+        if tr '\0' ' ' <"$dir/cmdline" 2>/dev/null | grep -qF -- "$1"; then
+            case $(cat "$dir/comm" 2>/dev/null) in
+            timeout | bash | sh | tr | grep | make) ;;
+            *) printf '%s\n' "$pid" ;;
+            esac
+        fi
+    done 2>/dev/null
+}
+
+# leftovers DIR: mounts and loop devices below DIR, processes that name it. Prints nothing when clean.
+leftovers() {
+    local pid
+    awk -v dir="$1/" 'index($5 "/", dir) == 1 { print "mount " $5 }' /proc/self/mountinfo
+    losetup --list --noheadings --output NAME,BACK-FILE 2>/dev/null |
+        awk -v dir="$1/" 'index($2, dir) == 1 { print "loop device " $1 " of " $2 }'
+    for pid in $(pids_naming "$1/"); do
+        printf 'process %s %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | cut -c1-200)"
+    done
+}
+
+# unmount_below DIR: unmounts everything mounted below DIR (and on it), innermost first.
+unmount_below() {
+    local target
+    awk -v dir="$1/" 'index($5 "/", dir) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
+        while IFS= read -r target; do
+            target=$(printf '%b' "$target")
+            umount "$target" 2>/dev/null || umount -l "$target" || true
+        done
+}
+
+# elapsed START: "1.2 s" since START, which is a value of EPOCHREALTIME.
+elapsed() {
+    awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }'
+}
+
+# human BYTES
+human() {
+    awk -v n="$1" 'BEGIN { split("B KiB MiB GiB TiB", u); i = 1; while (n >= 1024 && i < 5) { n /= 1024; i++ }
+        printf(i == 1 ? "%d %s" : "%.1f %s", n, u[i]) }'
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
