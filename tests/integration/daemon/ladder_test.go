@@ -20,7 +20,7 @@ var ladder = []struct {
 }{
 	{"prepare.reserved", []operation{prepareChild, prepareEmpty, viewEmpty}},
 	{"prepare.cloned", []operation{prepareChild, prepareEmpty}},
-	{"prepare.recorded", []operation{prepareChild, prepareEmpty, viewChild}},
+	{"prepare.recorded", []operation{prepareChild, prepareEmpty, viewEmpty}},
 	{"tree.clone.file", []operation{prepareChild}},
 	{"commit.recorded", []operation{commitWork}},
 	{"remove.recorded", []operation{removeActive, removeCommitted, removeView}},
@@ -46,9 +46,11 @@ var (
 	workFiles = baseFiles.With(harness.Files{"mine": "work"})
 )
 
-// ladderStore fills a fresh store; no other snapshot has the tree of "work", "top" or "look at nothing".
-func ladderStore(t *testing.T, s *harness.Snapshots) state {
+// ladderRoot makes a store with one snapshot of each kind, and a child.
+func ladderRoot(t *testing.T) (root string, filled state) {
 	t.Helper()
+	d, s := start(t)
+	defer harness.StopClean(t, d)
 	must(t, s.Layer("base", "", baseFiles))
 	must(t, s.Layer("top", "base", harness.Files{"etc/hosts": "top"}))
 	dir, err := s.Prepare("work", "base")
@@ -56,7 +58,7 @@ func ladderStore(t *testing.T, s *harness.Snapshots) state {
 	must(t, harness.Files{"mine": "work"}.Write(dir))
 	_, err = s.View("look", "base")
 	must(t, err)
-	return state{
+	return d.Root, state{
 		"base": {kind: snapshotsapi.KindCommitted, files: baseFiles},
 		"top":  {kind: snapshotsapi.KindCommitted, parent: "base", files: topFiles},
 		"work": {kind: snapshotsapi.KindActive, parent: "base", files: workFiles},
@@ -134,11 +136,7 @@ const (
 // crash does the operation on a fresh store in a daemon with a fault, and checks the store with a
 // daemon without.
 func crash(t *testing.T, fault string, op operation) death {
-	root := harness.NewRoot(t)
-	plain := harness.Start(t, root)
-	before := ladderStore(t, plain.Snapshots("clonefs"))
-	harness.StopClean(t, plain)
-
+	root, before := ladderRoot(t)
 	died, acknowledged := dieIn(t, root, fault, op)
 
 	d := harness.Start(t, root)

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
+
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	"golang.org/x/sys/unix"
+
+	"clonefs/tests/gotool/harness"
+)
+
+// side is one of the two that are compared.
+type side struct {
+	*harness.Snapshots
+	name   string
+	daemon *harness.Daemon
+}
+
+func (s *side) stop() {
+	if err := s.daemon.Stop(); err != nil && s.name == "clonefs" {
+		log.Print(err)
+	}
+}
+
+const settleBound = 5 * time.Minute
+
+// settle waits until everything removed is deleted and all that is dirty is written, so that no side
+// pays for what was done before.
+func (s *side) settle() error {
+	trash := filepath.Join(s.daemon.Root, "trash") // the others delete before they answer
+	for end := time.Now().Add(settleBound); ; time.Sleep(5 * time.Millisecond) {
+		entries, err := os.ReadDir(trash)
+		if os.IsNotExist(err) || err == nil && len(entries) == 0 {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s still has entries", trash)
+		}
+	}
+	root, err := os.Open(s.daemon.Root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return unix.Syncfs(int(root.Fd()))
+}
+
+// prepare does not care for the shape of the mounts: overlayfs has its own.
+func (s *side) prepare(key, parent string) error {
+	ctx, cancel := harness.CallContext()
+	defer cancel()
+	_, err := s.API.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Snapshotter: s.Name, Key: key, Parent: parent})
+	return err
+}
+
+func (s *side) timedPrepare(key, parent string) (time.Duration, error) {
+	began := time.Now()
+	err := s.prepare(key, parent)
+	return time.Since(began), err
+}
