@@ -26,5 +26,5 @@ CONFIG
     REGISTRY=$(grep -o 'listening on 127.0.0.1:[0-9]*' "$log" | grep -o '127.*')
     export REGISTRY
 }
-registry_said_port() { grep -E 'listening on 127.0.0.1:[1-9]' "$1" >/dev/null; }
+registry_said_port() { grep -sE 'listening on 127.0.0.1:[1-9]' "$1" >/dev/null; }
 registry_cleanup() { pid_stop "$(cat "$1")" 5 || true; }
