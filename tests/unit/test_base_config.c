@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clang-format off: cmocka.h needs these before it */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "base/cleanup.h"
 #include "base/config.h"
@@ -108,8 +106,7 @@ static void numbers_and_booleans_are_read(void **state)
     static const struct accepted cases[] = {
         {"a = true\nb = false", "|a|yes;|b|no;"},
         {"a = 0\nb = -0\nc = +7", "|a|0;|b|0;|c|7;"},
-        {"a = 1_000_000\nb = 0x1F_ff\nc = 0o600\nd = 0b101",
-         "|a|1000000;|b|8191;|c|384;|d|5;"},
+        {"a = 1_000_000\nb = 0x1F_ff\nc = 0o600\nd = 0b101", "|a|1000000;|b|8191;|c|384;|d|5;"},
         {"a = 9223372036854775807\nb = -9223372036854775808",
          "|a|9223372036854775807;|b|-9223372036854775808;"},
     };
@@ -256,8 +253,7 @@ static void huge_files_and_too_many_names_are_refused(void **state)
         length += (size_t) snprintf(text + length, size - length, "[s%u]\n", i);
     struct error error = {0};
     assert_int_equal(config_parse("f", text, length, append, &record, &error), ERROR_INVALID);
-    assert_string_equal(error.message,
-                        "f:1025: too many keys and sections, the limit is 1024");
+    assert_string_equal(error.message, "f:1025: too many keys and sections, the limit is 1024");
 }
 
 static void a_file_is_loaded(void **state)

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clang-format off: cmocka.h needs these before it */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
-
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "base/unicode.h"
 #include "base/utf8.h"
