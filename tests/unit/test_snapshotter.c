@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "snapshotter/internal.h"
+#include "store/trees.h"
+#include "tests/unit/scratch.h"
+
+/* One store that a test may close and open again, as another boot if it wants. */
+static struct {
+    struct scratch scratch;
+    struct store_root root;
+    struct store *store;
+    struct snapshotter *snapshotter;
+    const char *boot_id;
+    struct snapshotter_options options;
+} fixture;
+
+static void open_all(void)
+{
+    struct error error = {0};
+    struct store_options options = {.boot_id = fixture.boot_id};
+    if (store_root_open(fixture.scratch.path, &fixture.root, &error) != 0 ||
+        store_open(fixture.root.fd, store_root_is_empty(&fixture.root), &options, &fixture.store,
+                   &error) != 0 ||
+        snapshotter_open(fixture.store, &fixture.root, &fixture.options, &fixture.snapshotter,
+                         &error) != 0)
+        fail_msg("%s", error.message);
+}
+
+static void close_all(void)
+{
+    assert_true(snapshotter_close(fixture.snapshotter, 10000));
+    store_close(fixture.store);
+    store_root_close(&fixture.root);
+}
+
+static int set_up(void **state)
+{
+    (void) state;
+    memset(&fixture, 0, sizeof fixture);
+    scratch_make(&fixture.scratch);
+    fixture.boot_id = "first";
+    fixture.options.flush_delay_ms = 3600 * 1000;
+    open_all();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    close_all();
+    scratch_remove(&fixture.scratch);
+    return 0;
+}
+
+static const struct labels no_labels = {0};
+
+static int prepare(const char *key, const char *parent, struct error *error)
+{
+    struct snapshot_request request = {"one", key, parent, &no_labels};
+    owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    return snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, error);
+}
+
+static int view(const char *key, const char *parent, struct snapshot_mount *out_mount)
+{
+    struct snapshot_request request = {"one", key, parent, &no_labels};
+    return snapshot_view(fixture.snapshotter, &request, NULL, out_mount, NULL);
+}
+
+static int commit(const char *key, const char *name, const char *parent, struct error *error)
+{
+    struct snapshot_request request = {"one", name, parent, &no_labels};
+    return snapshot_commit(fixture.snapshotter, &request, key, error);
+}
+
+static int remove_it(const char *key, struct error *error)
+{
+    return snapshot_remove(fixture.snapshotter, "one", key, error);
+}
+
+static char *source_of(const char *key)
+{
+    struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    assert_int_equal(snapshot_mounts(fixture.snapshotter, "one", key, &mount, NULL), 0);
+    return mount.source;
+}
+
+static void write_file(const char *folder, const char *name, size_t size)
+{
+    owned(mem_free) char *path = mem_printf("%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(fputc('x', file), 'x');
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A committed snapshot with one file. */
+static void make_image(const char *name)
+{
+    assert_int_equal(prepare("active", "", NULL), 0);
+    owned(mem_free) char *source = source_of("active");
+    write_file(source, "file", 10000);
+    assert_int_equal(commit("active", name, "", NULL), 0);
+}
+
+static void the_parent_decides_the_error(void **state)
+{
+    (void) state;
+    struct error error = {0};
+    assert_int_equal(prepare("a", "nobody", &error), ERROR_NOT_FOUND);
+    assert_int_equal(prepare("a", "", NULL), 0);
+    assert_int_equal(prepare("b", "a", &error), ERROR_INVALID);
+    assert_int_equal(prepare("a", "", &error), ERROR_EXISTS);
+    assert_non_null(strstr(error.message, "--forget-snapshotter one"));
+}
+
+static void a_child_cannot_reach_its_parents_data(void **state)
+{
+    (void) state;
+    make_image("image");
+    assert_int_equal(prepare("child", "image", NULL), 0);
+    owned(mem_free) char *child = source_of("child");
+    struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    assert_int_equal(view("view", "image", &mount), 0);
+    assert_true(mount.read_only);
+    write_file(child, "file", 3);
+    write_file(child, "other", 3);
+    owned(mem_free) char *file = mem_printf("%s/file", mount.source);
+    owned(mem_free) char *other = mem_printf("%s/other", mount.source);
+    struct stat status;
+    assert_int_equal(stat(file, &status), 0);
+    assert_int_equal(status.st_size, 10000);
+    assert_int_equal(stat(other, &status), -1);
+    snapshot_mount_clear(&mount);
+}
+
+static void a_private_view_is_writable_and_apart(void **state)
+{
+    (void) state;
+    close_all();
+    fixture.options.view = SNAPSHOT_VIEW_PRIVATE_CLONE;
+    open_all();
+    make_image("image");
+    struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    assert_int_equal(view("view", "image", &mount), 0);
+    assert_false(mount.read_only);
+    write_file(mount.source, "file", 1);
+    assert_int_equal(prepare("child", "image", NULL), 0);
+    owned(mem_free) char *child = source_of("child");
+    owned(mem_free) char *file = mem_printf("%s/file", child);
+    struct stat status;
+    assert_int_equal(stat(file, &status), 0);
+    assert_int_equal(status.st_size, 10000);
+    snapshot_mount_clear(&mount);
+}
+
+static void commit_checks_in_the_order_of_the_contract(void **state)
+{
+    (void) state;
+    struct error error = {0};
+    make_image("image");
+    assert_int_equal(prepare("a", "image", NULL), 0);
+    assert_int_equal(commit("nobody", "image", "", &error), ERROR_EXISTS);
+    assert_int_equal(commit("nobody", "new", "", &error), ERROR_NOT_FOUND);
+    assert_int_equal(commit("image", "new", "", &error), ERROR_PRECONDITION);
+    assert_int_equal(commit("a", "new", "other", &error), ERROR_INVALID);
+    assert_int_equal(prepare("base", "", NULL), 0);
+    assert_int_equal(commit("base", "new", "image", &error), ERROR_UNIMPLEMENTED);
+    assert_int_equal(commit("a", "new", "image", &error), 0);
+    assert_int_equal(commit("a", "newer", "", &error), ERROR_NOT_FOUND);
+}
+
+static void remove_refuses_while_there_are_children(void **state)
+{
+    (void) state;
+    struct error error = {0};
+    make_image("image");
+    assert_int_equal(prepare("child", "image", NULL), 0);
+    assert_int_equal(remove_it("image", &error), ERROR_PRECONDITION);
+    assert_non_null(strstr(error.message, "remove"));
+    assert_int_equal(remove_it("child", &error), 0);
+    assert_int_equal(remove_it("child", &error), ERROR_NOT_FOUND);
+    assert_int_equal(remove_it("image", &error), 0);
+    assert_int_equal(prepare("image", "", NULL), 0);
+}
+
+static void remove_refuses_while_the_snapshot_is_being_cloned(void **state)
+{
+    (void) state;
+    struct error error = {0};
+    make_image("image");
+    pins_hold(fixture.snapshotter->pins, "one", "image");
+    assert_int_equal(remove_it("image", &error), ERROR_PRECONDITION);
+    assert_non_null(strstr(error.message, "cannot remove"));
+    pins_unhold(fixture.snapshotter->pins, "one", "image");
+    assert_int_equal(remove_it("image", &error), 0);
+}
+
+static void a_cancelled_prepare_leaves_nothing(void **state)
+{
+    (void) state;
+    make_image("image");
+    struct cancel cancel = {0};
+    cancel_request(&cancel);
+    struct snapshot_request request = {"one", "child", "image", &no_labels};
+    struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, &cancel, &mount, NULL),
+                     ERROR_CANCELLED);
+    assert_int_equal(prepare("child", "image", NULL), 0);
+}
+
+static struct snapshot_usage usage_of(const char *key)
+{
+    struct snapshot_usage usage = {0};
+    assert_int_equal(
+        snapshot_usage_measure(fixture.snapshotter, "one", key, NULL, &usage, NULL), 0);
+    return usage;
+}
+
+static void usage_counts_what_a_snapshot_adds(void **state)
+{
+    (void) state;
+    make_image("image");
+    struct snapshot_usage image = usage_of("image");
+    assert_in_range(image.bytes, 10000, 100000);
+    assert_int_equal(image.inodes, 2);
+    usleep(20000); /* the volume's clock is coarser than ours */
+    assert_int_equal(prepare("child", "image", NULL), 0);
+    owned(mem_free) char *child = source_of("child");
+    usleep(20000);
+    write_file(child, "new", 5000);
+    assert_int_equal(commit("child", "layer", "", NULL), 0);
+    struct snapshot_usage layer = usage_of("layer");
+    assert_in_range(layer.bytes, 5000, image.bytes - 4096); /* not the file of the parent */
+    assert_int_equal(layer.inodes, 2);
+    struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    assert_int_equal(view("view", "layer", &mount), 0);
+    snapshot_mount_clear(&mount);
+    assert_int_equal(usage_of("view").bytes, 0);
+    assert_int_equal(usage_of("view").inodes, 0);
+}
+
+static size_t entries_of(int dirfd)
+{
+    char path[64];
+    (void) snprintf(path, sizeof path, "ls -A /proc/%d/fd/%d/ | wc -l", (int) getpid(), dirfd);
+    FILE *pipe = popen(path, "r");
+    size_t count = 999;
+    assert_int_equal(fscanf(pipe, "%zu", &count), 1);
+    (void) pclose(pipe);
+    return count;
+}
+
+static void what_no_record_names_is_swept_at_start(void **state)
+{
+    (void) state;
+    make_image("image");
+    assert_int_equal(mkdirat(fixture.root.trees_fd, "777777", 0700), 0);
+    assert_int_equal(mkdirat(fixture.root.trees_fd, "not-ours", 0700), 0);
+    close_all();
+    open_all();
+    assert_int_equal(entries_of(fixture.root.trees_fd), 2);
+    for (int i = 0; i < 100 && entries_of(fixture.root.trash_fd) > 0; i++)
+        usleep(20000);
+    assert_int_equal(entries_of(fixture.root.trash_fd), 0);
+    struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    assert_int_equal(view("view", "image", &mount), 0);
+    snapshot_mount_clear(&mount);
+}
+
+static void a_missing_tree_is_said_and_not_served(void **state)
+{
+    (void) state;
+    make_image("image");
+    struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    assert_int_equal(snapshot_stat(fixture.snapshotter, "one", "image", &record, NULL), 0);
+    char name[TREE_NAME_SIZE];
+    tree_name(record.tree, name);
+    snapshot_record_clear(&record);
+    close_all();
+    owned(mem_free) char *command = mem_printf("rm -r %s/trees/%s", fixture.scratch.path, name);
+    assert_int_equal(system(command), 0);
+    open_all();
+    struct error error = {0};
+    assert_int_equal(prepare("child", "image", &error), ERROR_PRECONDITION);
+    assert_non_null(strstr(error.message, "damaged"));
+    assert_int_equal(remove_it("image", NULL), 0);
+}
+
+static int note_image(struct store_txn *txn, void *context, struct error *error)
+{
+    return store_tree_set_unflushed(txn, *(const uint64_t *) context, 999999, error);
+}
+
+/* As if the machine had gone down before the flush of the commit. */
+static void lose_power_after_commit(const char *name)
+{
+    struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    assert_int_equal(snapshot_stat(fixture.snapshotter, "one", name, &record, NULL), 0);
+    uint64_t tree = record.tree;
+    snapshot_record_clear(&record);
+    assert_true(snapshotter_close(fixture.snapshotter, 10000));
+    assert_int_equal(store_write(fixture.store, note_image, &tree, NULL), 0);
+    store_close(fixture.store);
+    store_root_close(&fixture.root);
+    fixture.boot_id = "second";
+    open_all();
+}
+
+static void what_was_not_flushed_is_damaged_after_a_power_cut(void **state)
+{
+    (void) state;
+    struct error error = {0};
+    make_image("flushed");
+    make_image("image");
+    lose_power_after_commit("image");
+    assert_int_equal(prepare("child", "image", &error), ERROR_PRECONDITION);
+    assert_non_null(strstr(error.message, "was not on disk"));
+    assert_int_equal(prepare("child", "flushed", &error), 0);
+    assert_int_equal(remove_it("image", &error), 0);
+}
+
+static void a_clean_stop_flushes_everything(void **state)
+{
+    (void) state;
+    make_image("image");
+    close_all();
+    fixture.boot_id = "second";
+    open_all();
+    assert_int_equal(prepare("child", "image", NULL), 0);
+}
+
+static void a_forgotten_name_is_gone_and_others_stay(void **state)
+{
+    (void) state;
+    make_image("image");
+    assert_int_equal(prepare("child", "image", NULL), 0);
+    struct snapshot_request request = {"two", "image", "", &no_labels};
+    struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, NULL), 0);
+    snapshot_mount_clear(&mount);
+    assert_true(snapshotter_close(fixture.snapshotter, 10000));
+    uint64_t count = 0;
+    assert_int_equal(snapshotter_forget(fixture.store, &fixture.root, "one", &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(entries_of(fixture.root.trees_fd), 1);
+    assert_int_equal(entries_of(fixture.root.trash_fd), 0);
+    store_close(fixture.store);
+    store_root_close(&fixture.root);
+    open_all();
+    assert_int_equal(prepare("child", "image", NULL), ERROR_NOT_FOUND);
+    assert_int_equal(snapshot_remove(fixture.snapshotter, "two", "image", NULL), 0);
+}
+
+static void a_second_daemon_on_the_root_is_refused(void **state)
+{
+    (void) state;
+    struct store_root second = STORE_ROOT_NULL;
+    struct error error = {0};
+    assert_int_equal(store_root_open(fixture.scratch.path, &second, &error), ERROR_PRECONDITION);
+    assert_non_null(strstr(error.message, "in use"));
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(the_parent_decides_the_error),
+        CASE(a_child_cannot_reach_its_parents_data),
+        CASE(a_private_view_is_writable_and_apart),
+        CASE(commit_checks_in_the_order_of_the_contract),
+        CASE(remove_refuses_while_there_are_children),
+        CASE(remove_refuses_while_the_snapshot_is_being_cloned),
+        CASE(a_cancelled_prepare_leaves_nothing),
+        CASE(usage_counts_what_a_snapshot_adds),
+        CASE(what_no_record_names_is_swept_at_start),
+        CASE(a_missing_tree_is_said_and_not_served),
+        CASE(what_was_not_flushed_is_damaged_after_a_power_cut),
+        CASE(a_clean_stop_flushes_everything),
+        CASE(a_forgotten_name_is_gone_and_others_stay),
+        CASE(a_second_daemon_on_the_root_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
