@@ -100,29 +100,25 @@ pid_kill() {
     wait "$1" 2>/dev/null || true
 }
 
-# pids_naming TEXT: processes that name TEXT on their command line, but not this shell and its children
-# that are still shells (command substitutions look like their parent).
-pids_naming() {
-    local dir pid
-    for dir in /proc/[0-9]*; do
-        pid=${dir#/proc/}
-        if [ "$pid" = "$$" ] || [ "$pid" = "$BASHPID" ]; then continue; fi
-        if tr '\0' ' ' <"$dir/cmdline" 2>/dev/null | grep -qF -- "$1"; then
-            case $(cat "$dir/comm" 2>/dev/null) in
-            timeout | bash | sh | tr | grep | make) ;;
-            *) printf '%s\n' "$pid" ;;
-            esac
-        fi
-    done 2>/dev/null
+# pids_below DIR: processes that name something below DIR on their command line, or have it as TMPDIR.
+pids_below() {
+    local pid
+    # The greps find themselves, and are gone when they are looked at.
+    {
+        grep -lsF -- "$1/" /proc/[0-9]*/cmdline
+        grep -lsF -- "TMPDIR=$1" /proc/[0-9]*/environ
+    } | sort -u | while IFS=/ read -r _ _ pid _; do
+        if [ "$pid" != "$$" ] && [ "$pid" != "$BASHPID" ] && ! pid_gone "$pid"; then printf '%s\n' "$pid"; fi
+    done
 }
 
-# leftovers DIR: mounts and loop devices below DIR, processes that name it. Prints nothing when clean.
+# leftovers DIR: mounts and loop devices below DIR, processes that work there. Prints nothing when clean.
 leftovers() {
     local pid
     awk -v dir="$1/" 'index($5 "/", dir) == 1 { print "mount " $5 }' /proc/self/mountinfo
     losetup --list --noheadings --output NAME,BACK-FILE 2>/dev/null |
         awk -v dir="$1/" 'index($2, dir) == 1 { print "loop device " $1 " of " $2 }'
-    for pid in $(pids_naming "$1/"); do
+    for pid in $(pids_below "$1"); do
         printf 'process %s %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | cut -c1-200)"
     done
 }
@@ -147,5 +143,7 @@ human() {
     awk -v n="$1" 'BEGIN { split("B KiB MiB GiB TiB", u); i = 1; while (n >= 1024 && i < 5) { n /= 1024; i++ }
         printf(i == 1 ? "%d %s" : "%.1f %s", n, u[i]) }'
 }
+
+folder_empty() { [ -z "$(find "$1" -mindepth 1 -maxdepth 1 -print -quit)" ]; }
 
 have() { command -v "$1" >/dev/null 2>&1; }

@@ -62,8 +62,9 @@ containerd_kill() { pid_kill "$(containerd_pid)"; }
 # containers are their children.
 containerd_end_shims() {
     local pid child
-    for pid in $(pids_naming "$1/"); do
+    for pid in $(pids_below "$1"); do
         [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = containerd-shim ] || continue
+        # shellcheck disable=SC2013  # one line of words
         for child in $(cat "/proc/$pid/task"/*/children 2>/dev/null); do
             pid_kill "$child"
         done

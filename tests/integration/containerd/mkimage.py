@@ -489,7 +489,7 @@ def busybox():
 def linux_layers(image):
     image.begin()
     for path, mode in (("bin", 0o755), ("dev", 0o755), ("etc", 0o755), ("proc", 0o555), ("root", 0o700),
-                       ("sys", 0o555), ("tmp", 0o1777), ("usr", 0o755), ("var", 0o755)):
+                       ("run", 0o755), ("sys", 0o555), ("tmp", 0o1777), ("usr", 0o755), ("var", 0o755)):
         image.put(path, Entry("dir", mode))
     with open(busybox(), "rb") as f:
         image.put("bin/busybox", Entry("file", 0o755, data=f.read()))
