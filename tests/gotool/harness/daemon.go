@@ -34,6 +34,7 @@ type Options struct {
 	Socket string   // default: a fresh short path
 	Fault  string   // CLONEFS_FAULT of builds with fault points
 	Args   []string // more arguments
+	Config string   // configuration file, which gives root and address instead of arguments
 }
 
 // Daemon is one running process and a connection to it.
@@ -90,7 +91,11 @@ func LaunchThen(o Options, then func(*Daemon)) (*Daemon, error) {
 	}
 	d := &Daemon{Root: o.Root, Socket: o.Socket, ownSocket: ownSocket,
 		log: newLogBuffer("listening on"), exited: make(chan struct{})}
-	d.cmd = exec.Command(o.Binary, append([]string{"--root", o.Root, "--address", o.Socket}, o.Args...)...)
+	where := []string{"--root", o.Root, "--address", o.Socket}
+	if o.Config != "" {
+		where = []string{"--config", o.Config}
+	}
+	d.cmd = exec.Command(o.Binary, append(where, o.Args...)...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.Env = os.Environ()
 	if o.Fault != "" {

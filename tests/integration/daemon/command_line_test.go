@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,10 +52,10 @@ func TestBadOptionsAreRefusedByName(t *testing.T) {
 	refused(t, append(usual, "surplus"), "surplus")
 	refused(t, append(usual, "--config", root+"/no such file"), "no such file")
 	refused(t, []string{"--root"}, "root")
-	refused(t, []string{"--root", root, "--address", "/" + strings.Repeat("a", 200)}, "address")
 	if _, err := os.Stat(root); !os.IsNotExist(err) {
 		t.Errorf("a refused command line made the root: %v", err)
 	}
+	refused(t, []string{"--root", root, "--address", "/" + strings.Repeat("a", 200)}, "socket", "107")
 }
 
 func TestBadConfigurationIsRefusedWithItsPlace(t *testing.T) {
@@ -69,6 +70,23 @@ func TestBadConfigurationIsRefusedWithItsPlace(t *testing.T) {
 	} {
 		must(t, os.WriteFile(file, []byte(text), 0o600))
 		refused(t, args, words...)
+	}
+}
+
+func TestConfigurationFileGivesWhatTheCommandLineDoesNot(t *testing.T) {
+	dir, socket := t.TempDir(), newSocket(t)
+	file, root, other := filepath.Join(dir, "clonefs.toml"), filepath.Join(dir, "root"), filepath.Join(dir, "other")
+	text := fmt.Sprintf("root = %q\naddress = %q\nlog_level = \"debug\"\n[snapshots]\nclone_threads = 1\n", root, socket)
+	must(t, os.WriteFile(file, []byte(text), 0o600))
+	for _, run := range []struct {
+		root string
+		args []string
+	}{{root, nil}, {other, []string{"--root", other}}} {
+		d, err := harness.Launch(harness.Options{Root: run.root, Socket: socket, Config: file, Args: run.args})
+		must(t, err)
+		population(t, d.Snapshots("clonefs"))
+		checkStore(t, d, map[string]state{"clonefs": read(t, d.Snapshots("clonefs"))})
+		must(t, d.Stop())
 	}
 }
 
@@ -108,10 +126,10 @@ func TestTreesWithoutTheirDatabaseAreNeverSwept(t *testing.T) {
 	must(t, os.Rename(meta, aside))
 
 	args := []string{"--root", d.Root, "--address", newSocket(t)}
-	refused(t, args, d.Root)
+	refused(t, args, "database")
 	_ = os.RemoveAll(meta) // an empty one may have been made
 	must(t, os.Rename(filepath.Join(other.Root, "meta"), meta))
-	refused(t, args, d.Root)
+	refused(t, args, "database", "store")
 
 	must(t, os.RemoveAll(meta))
 	must(t, os.Rename(aside, meta))

@@ -45,7 +45,24 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 		}
 	}
 	answers(t, d)
-	equal(t, "number of snapshots", len(list(t, d.Snapshots(""))), 0)
+}
+
+func TestCallsWithoutASnapshotterNameAreRefused(t *testing.T) {
+	d, _ := start(t)
+	for _, method := range methods {
+		if method == "Cleanup" {
+			continue // it is not about one name
+		}
+		message := join(field(2, "key"), field(3, "active"))
+		if method == "Update" {
+			message = field(2, string(field(1, "key")))
+		} else if method == "List" {
+			message = nil
+		}
+		_, err := rawCall(d.Conn, service+method, message)
+		fails(t, err, codes.InvalidArgument)
+	}
+	answers(t, d)
 }
 
 func TestUpdateWithoutInfoIsRefused(t *testing.T) {

@@ -23,7 +23,7 @@ var ladder = []struct {
 	{"prepare.recorded", []operation{prepareChild, prepareEmpty, viewEmpty}},
 	{"tree.clone.file", []operation{prepareChild}},
 	{"commit.recorded", []operation{commitWork}},
-	{"remove.recorded", []operation{removeActive, removeCommitted, removeView}},
+	{"remove.recorded", []operation{removeActive, removeCommitted}},
 	{"remove.trashed", []operation{removeActive, removeCommitted}},
 	{"update.recorded", []operation{updateBase}},
 	{"store.before_commit", everyOperation},

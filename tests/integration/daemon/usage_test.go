@@ -54,7 +54,7 @@ func TestUsageOfAViewIsZero(t *testing.T) {
 }
 
 func TestUsageOfAnActiveSnapshotFollowsWhatIsWritten(t *testing.T) {
-	_, s := start(t)
+	_, s := start(t, "--config", configFile(t, "usage_refresh_seconds = 1"))
 	must(t, s.LayerBy("base", "", func(dir string) error { return blob(filepath.Join(dir, "big"), 8) }))
 	dir, err := s.Prepare("work", "base")
 	must(t, err)
@@ -64,12 +64,34 @@ func TestUsageOfAnActiveSnapshotFollowsWhatIsWritten(t *testing.T) {
 		t.Errorf("an untouched child uses %d bytes", size)
 	}
 	must(t, blob(filepath.Join(dir, "mine"), 2))
-	// The figure may be some seconds old: the CRI asks for every snapshot every ten.
-	harness.Eventually(t, 30*time.Second, func() string {
+	harness.Eventually(t, 5*time.Second, func() string {
 		size, inodes, err := s.Usage("work")
 		if err != nil || size < 2*mebibyte || size > 4*mebibyte || inodes < 1 {
 			return fmt.Sprintf("usage is %d bytes, %d inodes, %v", size, inodes, err)
 		}
 		return ""
 	})
+}
+
+// The CRI asks for every snapshot every ten seconds: that must not walk a big tree each time.
+func TestUsageOfABigActiveSnapshotIsCached(t *testing.T) {
+	_, s := start(t)
+	bigLayer(t, s, 20000)
+	_, err := s.Prepare("work", "big")
+	must(t, err)
+	ask := func() time.Duration {
+		began := time.Now()
+		_, _, err := s.Usage("work")
+		must(t, err)
+		return time.Since(began)
+	}
+	first := ask()
+	began := time.Now()
+	for i := 0; i < 20; i++ {
+		ask()
+	}
+	t.Logf("the first took %v, 20 more %v", first, time.Since(began))
+	if time.Since(began) > 5*first+harness.Bound(200*time.Millisecond) {
+		t.Errorf("20 more calls took %v, the first %v", time.Since(began), first)
+	}
 }

@@ -4,8 +4,10 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"math/rand"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,6 +125,10 @@ func TestClientsThatVanishDuringAnyCallAreSurvived(t *testing.T) {
 func dialRaw(t *testing.T, d *harness.Daemon) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("unix", d.Socket)
+	for i := 0; errors.Is(err, syscall.EAGAIN) && i < 100; i++ { // the queue of the socket is full
+		time.Sleep(10 * time.Millisecond)
+		conn, err = net.Dial("unix", d.Socket)
+	}
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
