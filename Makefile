@@ -104,10 +104,16 @@ test: $(UNIT_TESTS)
 # A fuzzer is a LLVMFuzzerTestOneInput; with FUZZ_ENGINE=1 (clang) it is a libFuzzer program, else a
 # program that replays the files named on its command line.
 FUZZ_ENGINE ?=
-FUZZ_LINK = $(if $(FUZZ_ENGINE),-fsanitize=fuzzer,)
-$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(FUZZ_ENGINE),,$(OUT)/tests/fuzz/replay.o) $(MODULE_OBJS)
+ifneq ($(FUZZ_ENGINE),)
+OPT_$(BUILD) += -fsanitize=fuzzer-no-link
+FUZZ_MAIN := -fsanitize=fuzzer
+else
+FUZZ_MAIN := $(OUT)/tests/fuzz/replay.o
+endif
+$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(MODULE_OBJS)
 	@mkdir -p $(@D)
-	$(Q)$(LINK) $(FUZZ_LINK)
+	@echo "  LINK    $@"
+	$(Q)$(LINK) $(filter -%,$(FUZZ_MAIN))
 
 fuzz-programs: $(FUZZ_TESTS)
 .PHONY: fuzz-programs

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* The volume below a directory. Platform calls, one file per system. */
 
@@ -15,3 +16,7 @@ bool volume_is_same(int a_fd, int b_fd);
  * 0, or -1 and errno.
  */
 int volume_flush(int fd);
+
+/* Reserves room on disk for the file to grow by bytes beyond its end; its size stays. Best effort: false
+ * where the volume is full or cannot. */
+bool volume_reserve(int fd, uint64_t bytes);

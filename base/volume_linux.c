@@ -25,3 +25,10 @@ int volume_flush(int fd)
 {
     return syncfs(fd);
 }
+
+bool volume_reserve(int fd, uint64_t bytes)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 &&
+           fallocate(fd, FALLOC_FL_KEEP_SIZE, status.st_size, (off_t) bytes) == 0;
+}

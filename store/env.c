@@ -9,13 +9,17 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "base/volume.h"
 #include "store/internal.h"
 
 #define DEFAULT_MAP_BYTES ((uint64_t) 32 << 30)
 #define MAX_READERS 1024
 #define FIRST_ID 1
+/* Enough for thousands of removals. */
+#define RESERVED_BYTES ((uint64_t) 4 << 20)
 
 static const struct {
     const char *name;
@@ -136,8 +140,18 @@ static int open_header(struct store_txn *txn, void *context, struct error *error
                           strcmp(opening->boot_id, header.boot_id) != 0;
     memcpy(store->uuid, header.uuid, sizeof store->uuid);
     store->next_id = store->reserved_ids = header.next_id;
+    if (found && strcmp(header.boot_id, opening->boot_id) == 0)
+        return 0;
     (void) snprintf(header.boot_id, sizeof header.boot_id, "%s", opening->boot_id);
     return store_header_put(txn, &header, error);
+}
+
+/* Removing must work on a full volume, and LMDB writes new pages before it frees old ones. */
+static void reserve_room(const struct store *store)
+{
+    int fd = -1;
+    if (mdb_env_get_fd(store->env, &fd) == 0 && !volume_reserve(fd, RESERVED_BYTES))
+        log_debug("no room could be reserved for the metadata database");
 }
 
 /* A new database file's directory entry must be as durable as what is committed to it. */
@@ -152,6 +166,8 @@ static int open_environment(struct store *store, int root_dirfd,
         rc = open_tables(store, error);
     if (rc == 0 && (fsync(meta_fd) != 0 || fsync(root_dirfd) != 0))
         rc = error_errno(error, "cannot flush the folder of the metadata database");
+    if (rc == 0)
+        reserve_room(store);
     return rc;
 }
 

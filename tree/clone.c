@@ -91,7 +91,7 @@ int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *d
                struct error *error)
 {
     struct clone clone = {.cancel = options->cancel};
-    owned(fd_close) int source_fd = os_open_dir(src_dirfd, src_name);
+    owned(fd_close) int source_fd = os_open_root(src_dirfd, src_name);
     if (source_fd < 0)
         return walk_root_error(src_name, error);
     owned(fd_close) int target_fd = clone_make_root(&clone, dst_dirfd, dst_name, error);

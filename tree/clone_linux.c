@@ -37,7 +37,7 @@ int clone_make_root(struct clone *clone, int dirfd, const char *name, struct err
     if (mkdirat(dirfd, name, permissions) != 0)
         return errno == EEXIST ? error_set(error, ERROR_EXISTS, "%s exists already", name)
                                : error_errno(error, "cannot make the directory %s", name);
-    owned(fd_close) int fd = os_open_dir(dirfd, name);
+    owned(fd_close) int fd = os_open_root(dirfd, name);
     if (fd < 0 || os_stat(fd, &made) != 0)
         return error_errno(error, "cannot open the directory %s", name);
     clone->made_owner_known = !(made.mode & S_ISGID);

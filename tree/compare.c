@@ -237,10 +237,10 @@ static void comparison_clear(struct comparison *comparison)
 int tree_compare(int a_dirfd, const char *a_name, int b_dirfd, const char *b_name,
                  char **out_difference, struct error *error)
 {
-    owned(fd_close) int a_fd = os_open_dir(a_dirfd, a_name);
+    owned(fd_close) int a_fd = os_open_root(a_dirfd, a_name);
     if (a_fd < 0)
         return walk_root_error(a_name, error);
-    owned(fd_close) int b_fd = os_open_dir(b_dirfd, b_name);
+    owned(fd_close) int b_fd = os_open_root(b_dirfd, b_name);
     if (b_fd < 0)
         return walk_root_error(b_name, error);
     owned(comparison_clear) struct comparison comparison = {

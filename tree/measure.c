@@ -65,7 +65,7 @@ int tree_measure(int dirfd, const char *name, const struct timestamp *since,
 {
     struct measurement measurement = {.since = since};
     struct os_stat root;
-    owned(fd_close) int fd = os_open_dir(dirfd, name);
+    owned(fd_close) int fd = os_open_root(dirfd, name);
     if (fd < 0 || os_stat(fd, &root) != 0)
         return walk_root_error(name, error);
     count_inode(&measurement, &root);
@@ -108,7 +108,7 @@ static const struct walk_visitor count_visitor = {.entry = count_entry};
 bool tree_is_small(int dirfd, const char *name, uint64_t limit)
 {
     struct count count = {.entries = 1, .limit = limit};
-    owned(fd_close) int fd = os_open_dir(dirfd, name);
+    owned(fd_close) int fd = os_open_root(dirfd, name);
     if (fd < 0 || limit == 0)
         return false;
     struct walk_options options = {

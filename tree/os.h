@@ -35,6 +35,10 @@ struct os_stat {
 /* Opens a directory for reading; path may have several components, PATH_MAX - 1 bytes at most. */
 int os_open_dir(int dirfd, const char *path);
 
+/* The same for the root of a tree: mount points and links above its last component do not matter.
+ */
+int os_open_root(int dirfd, const char *path);
+
 /* Opens a file for reading without waiting for anything (a FIFO, a device). */
 int os_open_file(int dirfd, const char *name);
 

@@ -6,12 +6,17 @@
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/mem.h"
 
 static int open_beneath_mount(int dirfd, const char *path, int flags)
 {
@@ -30,6 +35,16 @@ static int open_keeping_atime(int dirfd, const char *path, int flags)
 int os_open_dir(int dirfd, const char *path)
 {
     return open_keeping_atime(dirfd, path, O_RDONLY | O_DIRECTORY);
+}
+
+int os_open_root(int dirfd, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return os_open_dir(dirfd, path);
+    owned(mem_free) char *parent = mem_strndup(path, (size_t) (slash - path) + 1);
+    owned(fd_close) int parent_fd = openat(dirfd, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return parent_fd < 0 ? -1 : os_open_dir(parent_fd, slash + 1);
 }
 
 int os_open_file(int dirfd, const char *name)

@@ -136,7 +136,7 @@ static int remove_contents(int take_fd, const struct cancel *cancel, struct erro
 
 int tree_remove(int dirfd, const char *name, const struct cancel *cancel, struct error *error)
 {
-    int fd = os_open_dir(dirfd, name);
+    int fd = os_open_root(dirfd, name);
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0 && errno == EXDEV)

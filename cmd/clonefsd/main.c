@@ -78,20 +78,21 @@ static int open_store(struct daemon *daemon, const struct options *options, stru
     return rc;
 }
 
-static int probe_volume(struct daemon *daemon, struct error *error)
+/* A full volume cannot be probed, and is no reason not to start: removing makes room. */
+static void probe_volume(const struct daemon *daemon)
 {
     enum tree_clone_method method;
-    int rc = tree_probe(daemon->root.trash_fd, &method, error);
-    if (rc != 0)
-        return rc;
-    if (method == TREE_CLONE_COPY)
+    struct error error = {0};
+    if (tree_probe(daemon->root.trash_fd, &method, &error) != 0)
+        log_warn("%s: cannot find out whether the volume can clone files: %s", daemon->root.path,
+                 error.message);
+    else if (method == TREE_CLONE_COPY)
         log_warn("%s: this volume cannot clone files, so every snapshot is a full copy; XFS made "
                  "with reflink=1, or Btrfs, can",
                  daemon->root.path);
     else
         log_info("%s: snapshots are clones by %s", daemon->root.path,
                  tree_clone_method_name(method));
-    return 0;
 }
 
 static int start_serving(struct daemon *daemon, const struct options *options,
@@ -114,11 +115,11 @@ static int start_serving(struct daemon *daemon, const struct options *options,
 static int start(struct daemon *daemon, const struct options *options, struct error *error)
 {
     int rc = open_store(daemon, options, error);
-    if (rc == 0)
-        rc = probe_volume(daemon, error);
-    if (rc == 0)
-        rc = snapshotter_open(daemon->store, &daemon->root, &options->snapshots,
-                              &daemon->snapshotter, error);
+    if (rc != 0)
+        return rc;
+    probe_volume(daemon);
+    rc = snapshotter_open(daemon->store, &daemon->root, &options->snapshots, &daemon->snapshotter,
+                          error);
     return rc == 0 ? start_serving(daemon, options, error) : rc;
 }
 

@@ -27,8 +27,10 @@ undo_all() {
 }
 
 # work_begin NAME: makes WORK, a private directory; all that we start lives below it or names it on its
-# command line, so that leftovers can be found (leftovers below).
+# command line, so that leftovers can be found (leftovers below). When the script fails, the logs in WORK are
+# copied to LOGS.
 WORK=
+LOGS=
 work_begin() {
     local base=${TMPDIR:-/tmp}
     # Socket paths end at 107 bytes; containerd appends to ours.
@@ -45,6 +47,9 @@ work_end() {
     trap '' INT TERM HUP
     set +e
     undo_all
+    if [ "$status" -ne 0 ] && [ -n "$LOGS" ] && compgen -G "$WORK/*.log" >/dev/null; then
+        mkdir -p "$LOGS" && cp "$WORK"/*.log "$LOGS/" && warn "logs are in $LOGS"
+    fi
     if [ -n "$WORK" ] && [ -d "$WORK" ]; then
         local left
         left=$(leftovers "$WORK")
@@ -52,9 +57,6 @@ work_end() {
             warn "left behind, please look:"
             warn "$left"
             [ "$status" -ne 0 ] || status=1
-        elif [ "$status" -ne 0 ] && [ "${KEEP_LOGS:-1}" = 1 ] && compgen -G "$WORK/*.log" >/dev/null; then
-            find "$WORK" -mindepth 1 -maxdepth 1 ! -name '*.log' -exec rm -rf --one-file-system {} +
-            warn "logs are in $WORK"
         else
             rm -rf --one-file-system "$WORK"
         fi
@@ -105,22 +107,29 @@ pids_below() {
     local pid
     # The greps find themselves, and are gone when they are looked at.
     {
-        grep -lsF -- "$1/" /proc/[0-9]*/cmdline
-        grep -lsF -- "TMPDIR=$1" /proc/[0-9]*/environ
+        grep -lsF -- "$1/" /proc/[0-9]*/cmdline || true
+        grep -lsF -- "TMPDIR=$1" /proc/[0-9]*/environ || true
     } | sort -u | while IFS=/ read -r _ _ pid _; do
         if [ "$pid" != "$$" ] && [ "$pid" != "$BASHPID" ] && ! pid_gone "$pid"; then printf '%s\n' "$pid"; fi
     done
 }
 
 # leftovers DIR: mounts and loop devices below DIR, processes that work there. Prints nothing when clean.
+# What is just going away gets a moment.
 leftovers() {
     local pid
+    wait_until 3 nothing_below "$1" && return 0
     awk -v dir="$1/" 'index($5 "/", dir) == 1 { print "mount " $5 }' /proc/self/mountinfo
     losetup --list --noheadings --output NAME,BACK-FILE 2>/dev/null |
         awk -v dir="$1/" 'index($2, dir) == 1 { print "loop device " $1 " of " $2 }'
     for pid in $(pids_below "$1"); do
-        printf 'process %s %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | cut -c1-200)"
+        printf 'process %s %s\n' "$pid" "$({ tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c1-200; } 2>/dev/null)"
     done
+}
+nothing_below() {
+    ! awk -v dir="$1/" 'index($5 "/", dir) == 1 { found = 1 } END { exit !found }' /proc/self/mountinfo &&
+        ! losetup --list --noheadings --output BACK-FILE 2>/dev/null | grep -F "$1/" >/dev/null &&
+        [ -z "$(pids_below "$1")" ]
 }
 
 # unmount_below DIR: unmounts everything mounted below DIR (and on it), innermost first.

@@ -77,29 +77,56 @@ func failOneCommit(t *testing.T, op operation, errno int) {
 	t.Errorf("no failing transaction failed %s", op.name)
 }
 
-// While Prepare hangs in its clone the key is reserved and the parent pinned, and nothing is visible.
-func TestARunningPrepareReservesItsKeyAndPinsItsParent(t *testing.T) {
-	for _, step := range []string{"prepare.reserved", "tree.clone.file", "prepare.cloned"} {
-		t.Run(step, func(t *testing.T) { hangIn(t, step) })
-	}
-}
+// Steps in which a Prepare may hang, its key reserved and its parent pinned.
+var hangingSteps = []string{"prepare.reserved", "tree.clone.file", "prepare.cloned"}
 
-func hangIn(t *testing.T, step string) {
+// hanging starts a daemon in which a Prepare of "new" on "top" hangs.
+func hanging(t *testing.T, step string) (*harness.Daemon, *harness.Snapshots, state) {
+	t.Helper()
 	d, s, filled := faulty(t, step+"=stop")
 	go func() { _ = prepareChild.call(s) }()
 	time.Sleep(harness.Bound(300 * time.Millisecond)) // nothing tells from outside that it hangs
-	fails(t, s.Remove("top"), codes.FailedPrecondition, "remove")
-	_, err := s.Prepare("new", "base")
-	fails(t, err, codes.AlreadyExists)
-	_, err = s.View("new", "base")
-	fails(t, err, codes.AlreadyExists)
-	fails(t, s.Commit("new", "work"), codes.AlreadyExists)
-	_, err = s.Stat("new")
-	fails(t, err, codes.NotFound)
-	if difference := read(t, s).differsFrom(filled); difference != "" {
-		t.Error(difference)
+	return d, s, filled
+}
+
+func TestARunningPrepareShowsNothingAndPinsItsParent(t *testing.T) {
+	for _, step := range hangingSteps {
+		t.Run(step, func(t *testing.T) {
+			d, s, filled := hanging(t, step)
+			fails(t, s.Remove("top"), codes.FailedPrecondition, "remove")
+			_, err := s.Stat("new")
+			fails(t, err, codes.NotFound)
+			if difference := read(t, s).differsFrom(filled); difference != "" {
+				t.Error(difference)
+			}
+			d.Kill()
+			checkStore(t, harness.Start(t, d.Root), map[string]state{"clonefs": filled})
+		})
 	}
-	d.Kill()
-	d = harness.Start(t, d.Root)
-	checkStore(t, d, map[string]state{"clonefs": filled})
+}
+
+func TestARunningPrepareReservesItsKey(t *testing.T) {
+	for _, step := range hangingSteps {
+		t.Run(step, func(t *testing.T) {
+			_, s, _ := hanging(t, step)
+			for _, taking := range []struct {
+				what string
+				call func(*harness.Snapshots) error
+			}{
+				{"Prepare", prepare("new", "base")},
+				{"Prepare without parent", prepare("new", "")},
+				{"View", view("new", "base")},
+				{"View without parent", view("new", "")},
+				{"Commit", commit("new", "work")},
+			} {
+				t.Run(taking.what, func(t *testing.T) {
+					err := taking.call(s)
+					fails(t, err, codes.AlreadyExists)
+					if err == nil {
+						must(t, s.Remove("new"))
+					}
+				})
+			}
+		})
+	}
 }
