@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "tests/unit/tree_sample.h"
+#include "tests/unit/volume_fixture.h"
+#include "tree/tree.h"
+
+static struct tree_usage usage_of(int dirfd, const char *name, const struct timestamp *since)
+{
+    struct error error = {0};
+    struct tree_usage usage = {0};
+    if (tree_measure(dirfd, name, since, NULL, &usage, &error) != 0)
+        fail_msg("%s", error.message);
+    return usage;
+}
+
+static uint64_t blocks_of(int dirfd, const char *path)
+{
+    struct stat status;
+    assert_int_equal(fstatat(dirfd, path, &status, AT_SYMLINK_NOFOLLOW), 0);
+    return (uint64_t) status.st_blocks * 512;
+}
+
+static void a_file_with_many_names_counts_once(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    tree_sample_dir(fixture->fd, "tree");
+    tree_sample_dir(fixture->fd, "tree/below");
+    tree_sample_file(fixture->fd, "tree/one", "some bytes");
+    assert_int_equal(linkat(fixture->fd, "tree/one", fixture->fd, "tree/below/two", 0), 0);
+    assert_int_equal(symlinkat("one", fixture->fd, "tree/link"), 0);
+    sync();
+    struct tree_usage usage = usage_of(fixture->fd, "tree", NULL);
+    assert_int_equal(usage.inodes, 4);
+    assert_int_equal(usage.bytes,
+                     blocks_of(fixture->fd, "tree") + blocks_of(fixture->fd, "tree/below") +
+                         blocks_of(fixture->fd, "tree/one") + blocks_of(fixture->fd, "tree/link"));
+}
+
+static void only_what_changed_since_the_clone_counts(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    struct tree_clone_options options = {0};
+    struct tree_clone_result result;
+    tree_sample_make(fixture->fd, "origin");
+    assert_int_equal(
+        tree_clone(fixture->fd, "origin", fixture->fd, "clone", &options, &result, NULL), 0);
+    assert_int_equal(usage_of(fixture->fd, "clone", &result.time).inodes, 0);
+
+    (void) usleep(20000); /* beyond the tick of the file system's clock */
+    owned(fd_close) int fd = openat(fixture->fd, "clone/big", O_WRONLY);
+    assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+    assert_int_equal(fsync(fd), 0);
+    tree_sample_file(fixture->fd, "clone/group/new", "y");
+    assert_int_equal(fchmodat(fixture->fd, "clone/small", 0600, 0), 0);
+    struct tree_usage usage = usage_of(fixture->fd, "clone", &result.time);
+    assert_int_equal(usage.inodes, 4); /* big, group, new, small */
+    assert_true(usage.bytes >= blocks_of(fixture->fd, "clone/big"));
+}
+
+static void mounts_inside_are_not_counted(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    tree_sample_dir(fixture->fd, "tree");
+    tree_sample_dir(fixture->fd, "tree/mounted");
+    owned(mem_free) char *path = mem_printf("%s/tree/mounted", fixture->path);
+    assert_int_equal(mount("tmpfs", path, "tmpfs", 0, NULL), 0);
+    tree_sample_file(fixture->fd, "tree/mounted/file", "x");
+    assert_int_equal(usage_of(fixture->fd, "tree", NULL).inodes, 1);
+    assert_int_equal(umount(path), 0);
+}
+
+static void a_measurement_can_be_cancelled(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    struct cancel cancel = {0};
+    struct tree_usage usage;
+    tree_sample_make(fixture->fd, "tree");
+    cancel_request(&cancel);
+    assert_int_equal(tree_measure(fixture->fd, "tree", NULL, &cancel, &usage, NULL),
+                     ERROR_CANCELLED);
+}
+
+static void a_tree_is_small_up_to_its_number_of_entries(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    char path[32];
+    tree_sample_dir(fixture->fd, "tree");
+    tree_sample_dir(fixture->fd, "tree/below");
+    for (int i = 0; i < 8; i++) {
+        (void) snprintf(path, sizeof path, "tree/below/%d", i);
+        tree_sample_file(fixture->fd, path, "");
+    }
+    assert_true(tree_is_small(fixture->fd, "tree", 10));
+    assert_true(tree_is_small(fixture->fd, "tree", 1000));
+    assert_false(tree_is_small(fixture->fd, "tree", 9));
+    assert_false(tree_is_small(fixture->fd, "tree", 0));
+    assert_false(tree_is_small(fixture->fd, "missing", 10));
+}
+
+static bool is_empty(int dirfd)
+{
+    struct tree_usage usage = usage_of(dirfd, ".", NULL);
+    return usage.inodes == 1;
+}
+
+static void a_probe_tells_what_the_volume_can_do(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    struct error error = {0};
+    enum tree_clone_method method = TREE_CLONE_COPY;
+    assert_int_equal(tree_probe(fixture->fd, &method, &error), 0);
+    assert_int_equal(method, fixture->kind[0] == 'x' ? TREE_CLONE_REFLINK : TREE_CLONE_COPY);
+    assert_true(is_empty(fixture->fd));
+}
+
+static int mount_xfs(void **state)
+{
+    static struct volume_fixture fixture = {.kind = "xfs"};
+    return volume_fixture_mount(&fixture, state);
+}
+
+static int mount_ext4(void **state)
+{
+    static struct volume_fixture fixture = {.kind = "ext4"};
+    return volume_fixture_mount(&fixture, state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        VOLUME_TEST(a_file_with_many_names_counts_once),
+        VOLUME_TEST(only_what_changed_since_the_clone_counts),
+        VOLUME_TEST(mounts_inside_are_not_counted),
+        VOLUME_TEST(a_measurement_can_be_cancelled),
+        VOLUME_TEST(a_tree_is_small_up_to_its_number_of_entries),
+        VOLUME_TEST(a_probe_tells_what_the_volume_can_do),
+    };
+    return cmocka_run_group_tests_name("measure on XFS", tests, mount_xfs, volume_fixture_unmount) +
+           cmocka_run_group_tests_name("measure on ext4", tests, mount_ext4,
+                                       volume_fixture_unmount);
+}
