@@ -26,13 +26,14 @@ undo_all() {
     UNDO=()
 }
 
-# work_begin NAME: makes WORK, a private directory; all that we start lives below it or names it on its
+# work_begin NAME [LOGS]: makes WORK, a private directory; all that we start lives below it or names it on its
 # command line, so that leftovers can be found (leftovers below). When the script fails, the logs in WORK are
 # copied to LOGS.
 WORK=
 LOGS=
 work_begin() {
     local base=${TMPDIR:-/tmp}
+    LOGS=${2:-}
     # Socket paths end at 107 bytes; containerd appends to ours.
     [ "${#base}" -le 60 ] || base=/tmp
     WORK=$(mktemp -d "$base/$1.XXXXXX")

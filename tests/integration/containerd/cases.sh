@@ -5,6 +5,7 @@
 # shellcheck disable=SC2034,SC2016,SC2153  # the names in capitals come from run and from the images' .env files
 
 CASES=(
+    sample_configuration
     import_darwin
     import_darwin_overlayfs
     darwin_equals_overlayfs
@@ -38,6 +39,16 @@ case_start() {
     gc
     volume_used "$VOL" >"$WORK/used-at-start"
     echo "note: $(grep -F 'listening on' "$WORK/clonefsd.log" | tail -n 1 | cut -c1-120)"
+}
+
+# The samples are read by the containerd that they are for (1.7's also by 1.6), and name a socket that clonefsd uses.
+case_sample_configuration() {
+    local sample
+    for sample in 1.6 1.7; do
+        contains "containerd-$sample.toml" "$(containerd --config "$repo/config/containerd-$sample.toml" config dump |
+            grep -A 2 '^ *\[proxy_plugins.clonefs\]')" 'address = "/run/clonefs/clonefs.sock"'
+    done
+    [ "$STANDIN" = 1 ] || contains "usage" "$("$CLONEFSD" --help 2>&1 || true)" "/run/clonefs/clonefs.sock"
 }
 
 # What containerd 1.6.20 needs for a foreign platform: without --platform the index yields no manifest.
