@@ -68,6 +68,10 @@ int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_reque
                     const char *active_key, struct error *error)
 {
     struct commit commit = {.request = request, .active_key = active_key};
+    /* AlreadyExists would say that the name is committed; but the Prepare may fail yet. */
+    if (pins_is_reserved(snapshotter->pins, request->snapshotter, request->key))
+        return error_set(error, ERROR_BUSY, "snapshot %s is being prepared by another request",
+                         request->key);
     int rc = store_new_id(snapshotter->store, &commit.generation, error);
     if (rc == 0)
         rc = store_write(snapshotter->store, record_commit, &commit, error);

@@ -2,7 +2,6 @@
 #include "snapshotter/pins.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +102,15 @@ void pins_release(struct pins *pins, const char *snapshotter, const char *key)
     pin->reserved = false;
     drop_if_unused(pins, pin);
     (void) pthread_mutex_unlock(&pins->lock);
+}
+
+bool pins_is_reserved(struct pins *pins, const char *snapshotter, const char *key)
+{
+    (void) pthread_mutex_lock(&pins->lock);
+    const struct pin *pin = find(pins, snapshotter, key);
+    bool reserved = pin && pin->reserved;
+    (void) pthread_mutex_unlock(&pins->lock);
+    return reserved;
 }
 
 void pins_hold(struct pins *pins, const char *snapshotter, const char *key)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 /*
@@ -15,6 +17,7 @@ void pins_free(struct pins *pins); /* nothing may be pinned; NULL is allowed */
 /* Reserves a key until pins_release: ERROR_EXISTS if somebody else prepares it. */
 int pins_reserve(struct pins *pins, const char *snapshotter, const char *key, struct error *error);
 void pins_release(struct pins *pins, const char *snapshotter, const char *key);
+bool pins_is_reserved(struct pins *pins, const char *snapshotter, const char *key);
 
 /* Keeps the snapshot from being removed until pins_unhold. Waits while a removal of it is decided: then it
  * is either gone, which the next read shows, or stays. */

@@ -150,32 +150,18 @@ static int prepare_reserved(struct preparation *preparation, const struct cancel
     return rc;
 }
 
-/* A snapshot with a tree of its own. */
-static int prepare_tree(struct snapshotter *snapshotter, const struct snapshot_request *request,
-                        enum snapshot_kind kind, const struct cancel *cancel, struct error *error)
+/* The parent stays while it is being cloned. */
+static int prepare_held(struct preparation *preparation, const struct cancel *cancel,
+                        struct error *error)
 {
-    struct preparation preparation = {
-        .snapshotter = snapshotter, .request = request, .kind = kind};
-    int rc = pins_reserve(snapshotter->pins, request->snapshotter, request->key, error);
-    if (rc != 0)
-        return rc;
-    if (request->parent[0])
-        pins_hold(snapshotter->pins, request->snapshotter, request->parent);
-    rc = prepare_reserved(&preparation, cancel, error);
-    if (request->parent[0])
-        pins_unhold(snapshotter->pins, request->snapshotter, request->parent);
-    pins_release(snapshotter->pins, request->snapshotter, request->key);
+    struct pins *pins = preparation->snapshotter->pins;
+    const struct snapshot_request *request = preparation->request;
+    if (!request->parent[0])
+        return prepare_reserved(preparation, cancel, error);
+    pins_hold(pins, request->snapshotter, request->parent);
+    int rc = prepare_reserved(preparation, cancel, error);
+    pins_unhold(pins, request->snapshotter, request->parent);
     return rc;
-}
-
-int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,
-                     const struct cancel *cancel, struct snapshot_mount *out_mount,
-                     struct error *error)
-{
-    int rc = prepare_tree(snapshotter, request, SNAPSHOT_ACTIVE, cancel, error);
-    return rc == 0 ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount,
-                                     error)
-                   : rc;
 }
 
 /* A view of its parent's tree is a record and nothing else. */
@@ -192,14 +178,43 @@ static int record_view(struct store_txn *txn, void *context, struct error *error
     return store_snapshot_put(txn, &record, error);
 }
 
+static bool has_own_tree(const struct preparation *preparation)
+{
+    return preparation->kind == SNAPSHOT_ACTIVE || !preparation->request->parent[0] ||
+           preparation->snapshotter->options.view == SNAPSHOT_VIEW_PRIVATE_CLONE;
+}
+
+static int make(struct preparation *preparation, const struct cancel *cancel,
+                struct snapshot_mount *out_mount, struct error *error)
+{
+    struct snapshotter *snapshotter = preparation->snapshotter;
+    const struct snapshot_request *request = preparation->request;
+    int rc = pins_reserve(snapshotter->pins, request->snapshotter, request->key, error);
+    if (rc != 0)
+        return rc;
+    rc = has_own_tree(preparation)
+             ? prepare_held(preparation, cancel, error)
+             : store_write(snapshotter->store, record_view, (void *) request, error);
+    pins_release(snapshotter->pins, request->snapshotter, request->key);
+    return rc == 0 ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount,
+                                     error)
+                   : rc;
+}
+
+int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                     const struct cancel *cancel, struct snapshot_mount *out_mount,
+                     struct error *error)
+{
+    struct preparation preparation = {
+        .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_ACTIVE};
+    return make(&preparation, cancel, out_mount, error);
+}
+
 int snapshot_view(struct snapshotter *snapshotter, const struct snapshot_request *request,
                   const struct cancel *cancel, struct snapshot_mount *out_mount,
                   struct error *error)
 {
-    bool own_tree = !request->parent[0] || snapshotter->options.view == SNAPSHOT_VIEW_PRIVATE_CLONE;
-    int rc = own_tree ? prepare_tree(snapshotter, request, SNAPSHOT_VIEW, cancel, error)
-                      : store_write(snapshotter->store, record_view, (void *) request, error);
-    return rc == 0 ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount,
-                                     error)
-                   : rc;
+    struct preparation preparation = {
+        .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_VIEW};
+    return make(&preparation, cancel, out_mount, error);
 }

@@ -88,7 +88,8 @@ int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const cha
 /*
  * Commit: the active snapshot key becomes the committed snapshot request->key with the request's labels.
  * Only the record changes. ERROR_EXISTS, ERROR_NOT_FOUND, ERROR_PRECONDITION as contract 3.4 says;
- * request->parent "" or the active's parent, else ERROR_INVALID; ERROR_UNIMPLEMENTED for a rebase.
+ * request->parent "" or the active's parent, else ERROR_INVALID; ERROR_UNIMPLEMENTED for a rebase;
+ * ERROR_BUSY while a Prepare has the name reserved.
  */
 int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_request *request,
                     const char *active_key, struct error *error);
