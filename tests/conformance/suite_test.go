@@ -5,8 +5,6 @@ package conformance
 
 import (
 	"context"
-	"log"
-	"os"
 	"testing"
 
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
@@ -17,12 +15,7 @@ import (
 	"clonefs/tests/gotool/harness"
 )
 
-func TestMain(m *testing.M) {
-	if harness.Binary() == "" {
-		log.Fatal("CLONEFSD names no daemon to test; scripts/run-conformance does that")
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { harness.Main(m, "scripts/run-conformance") }
 
 // Each case has a daemon with a root of its own, which must stop cleanly in time after it.
 func TestSnapshotterSuite(t *testing.T) {

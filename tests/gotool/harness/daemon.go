@@ -106,6 +106,7 @@ func LaunchThen(o Options, then func(*Daemon)) (*Daemon, error) {
 	}
 	go func() {
 		_ = d.cmd.Wait() // ProcessState tells the same
+		noteSanitizer(d.Log())
 		close(d.exited)
 	}()
 	then(d)

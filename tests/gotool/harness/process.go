@@ -48,6 +48,32 @@ func (l *logBuffer) String() string {
 	return l.data.String()
 }
 
+// What sanitizers print. A daemon that is killed has no exit status to tell of it.
+var sanitizerMarks = []string{"ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", ": runtime error: "}
+
+var (
+	reportsMu sync.Mutex
+	reports   []string
+)
+
+// SanitizerReports are the logs of all daemons in which a sanitizer had something to say.
+func SanitizerReports() []string {
+	reportsMu.Lock()
+	defer reportsMu.Unlock()
+	return reports
+}
+
+func noteSanitizer(log string) {
+	for _, mark := range sanitizerMarks {
+		if strings.Contains(log, mark) {
+			reportsMu.Lock()
+			reports = append(reports, log)
+			reportsMu.Unlock()
+			return
+		}
+	}
+}
+
 // The parent-death signal is sent when the *thread* that started a process ends. So one thread, which
 // lives as long as we do, starts them all.
 var (

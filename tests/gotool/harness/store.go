@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,15 +43,32 @@ func (d *Daemon) AwaitTrees(t testing.TB, want []string) {
 		if fmt.Sprint(trees) != fmt.Sprint(want) {
 			return fmt.Sprintf("ROOT/trees has %v, listed snapshots have %v", trees, want)
 		}
-		trash, err := names(filepath.Join(d.Root, "trash"))
-		if err != nil {
-			return err.Error()
-		}
-		if len(trash) != 0 {
-			return fmt.Sprintf("ROOT/trash has %v", trash)
-		}
-		return ""
+		return d.trashProblem()
 	})
+}
+
+// TrashEmptied waits until ROOT/trash is empty, an error after limit.
+func (d *Daemon) TrashEmptied(limit time.Duration) error {
+	for end := time.Now().Add(Bound(limit)); ; time.Sleep(time.Millisecond) {
+		problem := d.trashProblem()
+		if problem == "" {
+			return nil
+		}
+		if time.Now().After(end) {
+			return errors.New(problem)
+		}
+	}
+}
+
+func (d *Daemon) trashProblem() string {
+	trash, err := names(filepath.Join(d.Root, "trash"))
+	if err != nil {
+		return err.Error()
+	}
+	if len(trash) != 0 {
+		return fmt.Sprintf("ROOT/trash has %v", trash)
+	}
+	return ""
 }
 
 func names(dir string) ([]string, error) {

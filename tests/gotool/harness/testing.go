@@ -3,6 +3,8 @@
 package harness
 
 import (
+	"fmt"
+	"log"
 	"os"
 	"strconv"
 	"testing"
@@ -18,6 +20,19 @@ func envInt(name string, fallback int) int {
 
 // EnvInt is the number in an environment variable, or fallback.
 func EnvInt(name string, fallback int) int { return envInt(name, fallback) }
+
+// Main runs the tests of a package; a sanitizer's report in any daemon is a failure.
+func Main(m *testing.M, runner string) {
+	if Binary() == "" {
+		log.Fatalf("CLONEFSD names no daemon to test; %s does that", runner)
+	}
+	code := m.Run()
+	for _, report := range SanitizerReports() {
+		fmt.Printf("--- FAIL: a sanitizer report\n%s\n", report)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // Start launches a daemon for a test on root ("": a fresh one). At the end of the test it is stopped if
 // it still runs, and must stop cleanly.

@@ -25,7 +25,7 @@ func TestLargeWorkNeverDelaysSmallCalls(t *testing.T) {
 		if err := s.Remove("big child"); err != nil {
 			return err
 		}
-		return s.Cleanup()
+		return d.TrashEmptied(time.Minute)
 	})
 	answers(t, d)
 }

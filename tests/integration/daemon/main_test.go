@@ -7,8 +7,6 @@ package daemon
 
 import (
 	"fmt"
-	"log"
-	"os"
 	"reflect"
 	"regexp"
 	"strings"
@@ -21,12 +19,7 @@ import (
 	"clonefs/tests/gotool/harness"
 )
 
-func TestMain(m *testing.M) {
-	if harness.Binary() == "" {
-		log.Fatal("CLONEFSD names no daemon to test; scripts/run-daemon-tests does that")
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { harness.Main(m, "scripts/run-daemon-tests") }
 
 // start gives a test a daemon on a fresh root and a client of the snapshotter "clonefs".
 func start(t *testing.T, args ...string) (*harness.Daemon, *harness.Snapshots) {
