@@ -98,11 +98,11 @@ $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(UNIT_SUPPORT:%.c=$(OUT)/%.o) $(MODULE_OB
 	@echo "  LINK    $@"
 	$(Q)$(LINK) -lcmocka
 
-test: $(UNIT_TESTS)
+test: $(UNIT_TESTS) replay
 	$(Q)scripts/run-unit-tests $(UNIT_TESTS)
 
 # A fuzzer is a LLVMFuzzerTestOneInput; with FUZZ_ENGINE=1 (clang) it is a libFuzzer program, else a
-# program that replays the files named on its command line.
+# program that replays the files named on its command line; `make test` gives it the seeds.
 FUZZ_ENGINE ?=
 ifneq ($(FUZZ_ENGINE),)
 OPT_$(BUILD) += -fsanitize=fuzzer-no-link
@@ -116,7 +116,9 @@ $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(filter %.o,$(FUZZ_MAIN)) $(MODULE_OBJS)
 	$(Q)$(LINK) $(filter -%,$(FUZZ_MAIN))
 
 fuzz-programs: $(FUZZ_TESTS)
-.PHONY: fuzz-programs
+.PHONY: fuzz-programs replay
+replay: $(FUZZ_TESTS)
+	$(Q)for program in $^; do $$program tests/data/$${program##*/} || exit 1; done
 fuzz:
 	$(Q)scripts/run-fuzzers $(FUZZ_SECONDS)
 
