@@ -145,7 +145,10 @@ static bool scan_escape(struct filter_scanner *scanner, char quote)
                append_character(scanner, number);
     if (!name && escape != quote)
         return false;
-    *scanner->out++ = name ? meanings[name - names] : quote;
+    if (name)
+        *scanner->out++ = meanings[name - names];
+    else
+        *scanner->out++ = quote;
     return true;
 }
 

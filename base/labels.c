@@ -22,25 +22,24 @@ void labels_clear(struct labels *labels)
     *labels = LABELS_NULL;
 }
 
-/* The index of key, or of where it belongs. */
-static size_t find(const struct labels *labels, const char *key, bool *out_found)
+/* The index of the first label whose key is not less. */
+static size_t lower_bound(const struct labels *labels, const char *key)
 {
     size_t low = 0;
     size_t high = labels->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(labels->items[middle].key, key);
-        if (order == 0) {
-            *out_found = true;
-            return middle;
-        }
-        if (order < 0)
+        if (strcmp(labels->items[middle].key, key) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    *out_found = false;
     return low;
+}
+
+static bool has_key_at(const struct labels *labels, size_t index, const char *key)
+{
+    return index < labels->count && strcmp(labels->items[index].key, key) == 0;
 }
 
 static void remove_at(struct labels *labels, size_t index)
@@ -73,8 +72,8 @@ static void replace_value(struct label *item, const char *value)
 
 void labels_set(struct labels *labels, const char *key, const char *value)
 {
-    bool found;
-    size_t index = find(labels, key, &found);
+    size_t index = lower_bound(labels, key);
+    bool found = has_key_at(labels, index, key);
     if (found && value[0] == '\0')
         remove_at(labels, index);
     else if (found)
@@ -85,9 +84,8 @@ void labels_set(struct labels *labels, const char *key, const char *value)
 
 const char *labels_get(const struct labels *labels, const char *key)
 {
-    bool found;
-    size_t index = find(labels, key, &found);
-    return found ? labels->items[index].value : NULL;
+    size_t index = lower_bound(labels, key);
+    return has_key_at(labels, index, key) ? labels->items[index].value : NULL;
 }
 
 void labels_copy(struct labels *target, const struct labels *source)
