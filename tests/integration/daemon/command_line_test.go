@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -155,4 +156,33 @@ func TestForeignFilesInTheRootAreLeftAlone(t *testing.T) {
 	if _, err := os.Stat(garbage); !os.IsNotExist(err) {
 		t.Errorf("a tree that no record knows was not swept: %v", err)
 	}
+}
+
+// The header record in the database begins with the format number and the UUID of the store.
+var header = regexp.MustCompile(`\x08[\x01-\x7e]\x12\$[0-9a-f-]{36}`)
+
+func TestANewerStoreFormatIsRefusedAndLeftAlone(t *testing.T) {
+	d, s := start(t)
+	population(t, s)
+	harness.StopClean(t, d)
+	file := filepath.Join(d.Root, "meta", "data.mdb")
+	database, err := os.ReadFile(file)
+	must(t, err)
+	places := header.FindAllIndex(database, -1)
+	if len(places) == 0 {
+		t.Fatalf("no header record in %s: it looks different now, change this test", file)
+	}
+	newer := append([]byte(nil), database...)
+	for _, place := range places {
+		newer[place[0]+1] = 0x7f
+	}
+	must(t, os.WriteFile(file, newer, 0o600))
+	refused(t, []string{"--root", d.Root, "--address", newSocket(t)}, "format", "127")
+	refused(t, []string{"--root", d.Root, "--forget-snapshotter", "clonefs"}, "format", "127")
+
+	must(t, os.WriteFile(file, database, 0o600))
+	d = harness.Start(t, d.Root)
+	s = d.Snapshots("clonefs")
+	equal(t, "number of snapshots", len(list(t, s)), 4)
+	checkStore(t, d, map[string]state{"clonefs": read(t, s)})
 }

@@ -255,3 +255,36 @@ func TestCleanupSucceedsAndTheTrashDrains(t *testing.T) {
 	must(t, s.Cleanup())
 	d.AwaitTrees(t, nil)
 }
+
+// Field 5 of Commit came with containerd 2.2; our stubs do not know it yet.
+func commitOnto(d *harness.Daemon, name, key, parent string) error {
+	_, err := rawCall(d.Conn, service+"Commit",
+		join(field(1, "clonefs"), field(2, name), field(3, key), field(5, parent)))
+	return err
+}
+
+func TestCommitWithAParentTakesOnlyTheSnapshotsOwn(t *testing.T) {
+	d, s := start(t)
+	population(t, s)
+	fails(t, commitOnto(d, "done", "work", "top"), codes.InvalidArgument)
+	must(t, commitOnto(d, "done", "work", "base"))
+	info, err := s.Stat("done")
+	must(t, err)
+	equal(t, "parent", info.Parent, "base")
+}
+
+// We do not offer "rebase"; a client that tries it all the same must not lose the parent silently.
+func TestCommitOfAParentlessSnapshotOntoAParentIsNotSilentlyWrong(t *testing.T) {
+	d, s := start(t)
+	population(t, s)
+	_, err := s.Prepare("loose", "")
+	must(t, err)
+	if err := commitOnto(d, "done", "loose", "base"); err != nil {
+		_, err = s.Stat("loose")
+		must(t, err)
+		return
+	}
+	info, err := s.Stat("done")
+	must(t, err)
+	equal(t, "parent", info.Parent, "base")
+}
