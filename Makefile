@@ -76,7 +76,7 @@ $(OUT)/%.o: %.c | $(PROTO_H)
 	@echo "  CC      $<"
 	$(Q)$(COMPILE)
 	@printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$<' \
-	  '$(subst ",\",$(COMPILE))' > $@.json
+	  '$(subst ','\'',$(subst ",\",$(COMPILE)))' > $@.json
 
 $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
 	@echo "  CC      $<"
