@@ -176,21 +176,35 @@ void rpc_call_unref(struct rpc_call *call)
     note_gone(server);
 }
 
-void rpc_call_begin(struct rpc_call *call)
+/* Has core tell when the client goes away, or when the call is over. */
+static void watch(struct rpc_call *call)
 {
+    if (call->watched)
+        return;
+    call->watched = true;
     atomic_fetch_add(&call->refs, 1);
     grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     op.data.recv_close_on_server.cancelled = &call->closed_by_cancel;
     rpc_call_start(call, &op, 1, &call->on_closed);
-    if (call->endpoint) {
-        rpc_call_continue(call, call->endpoint->method->lane, first_step);
-        return;
-    }
+}
+
+static void refuse_unknown(struct rpc_call *call)
+{
     struct error error = {0};
     char *path = grpc_slice_to_c_string(call->details.method);
     (void) error_set(&error, ERROR_UNIMPLEMENTED, "unknown method %s", path);
     gpr_free(path);
     rpc_call_fail(call, &error);
+}
+
+void rpc_call_begin(struct rpc_call *call)
+{
+    if (!call->endpoint)
+        refuse_unknown(call);
+    else if (call->endpoint->method->lane == RPC_LANE_INSTANT)
+        first_step(call);
+    else
+        rpc_call_continue(call, call->endpoint->method->lane, first_step);
 }
 
 void *rpc_call_service(const struct rpc_call *call)
@@ -223,6 +237,7 @@ void rpc_call_continue(struct rpc_call *call, enum rpc_lane lane, rpc_step *step
 {
     call->step = step;
     call->lane = lane;
+    watch(call);
     queue_step(call);
 }
 
@@ -279,8 +294,12 @@ void rpc_call_receive(struct rpc_call *call, enum rpc_lane lane, rpc_step *step)
 /* The last batch of every call. message may be NULL; error NULL means success. */
 static void end(struct rpc_call *call, const ProtobufCMessage *message, const struct error *error)
 {
-    grpc_op ops[3];
+    grpc_op ops[4];
     size_t count = add_headers(call, ops);
+    if (!call->watched) { /* one batch less for the shortest calls */
+        ops[count] = (grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
+        ops[count++].data.recv_close_on_server.cancelled = &call->closed_by_cancel;
+    }
     if (message)
         count += add_message(call, &ops[count], message);
     grpc_slice text = grpc_slice_from_copied_string(error ? error->message : "");

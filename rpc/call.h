@@ -18,7 +18,8 @@ struct rpc_call;
 typedef void rpc_step(struct rpc_call *call);
 
 enum rpc_lane {
-    RPC_LANE_QUICK, /* reads of metadata */
+    RPC_LANE_INSTANT, /* the completion thread itself: for first steps that read a record or two */
+    RPC_LANE_QUICK,   /* other reads of metadata */
     RPC_LANE_TXN,   /* writes of metadata, small trees */
     RPC_LANE_CLONE, /* clones of big trees */
     RPC_LANE_BULK,  /* data in and out */

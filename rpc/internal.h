@@ -32,7 +32,7 @@ struct rpc_endpoint { /* a registered method */
 };
 
 struct rpc_call {
-    atomic_int refs;               /* the handler, and the watch for the end of the call */
+    atomic_int refs;               /* the handler, and the watch for the end of the call if any */
     struct rpc_endpoint *endpoint; /* NULL: a method that nobody serves */
     struct rpc_server *server;
     grpc_call *core;
@@ -43,6 +43,7 @@ struct rpc_call {
     grpc_byte_buffer *sending;
     struct arena arena; /* of the request, or of the last message received */
     const void *request;
+    bool watched;         /* on_closed will tell when the call is over */
     int closed_by_cancel; /* written by core until on_closed fires */
     struct cancel cancel;
     bool headers_sent;

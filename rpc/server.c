@@ -165,7 +165,7 @@ int rpc_server_new(const struct rpc_server_options *options, struct rpc_server *
     (void) pthread_cond_init(&server->changed, NULL);
     server->on_shutdown.fire = on_shutdown;
     create_core(server);
-    for (int i = 0; i < RPC_LANE_COUNT; i++) {
+    for (int i = RPC_LANE_QUICK; i < RPC_LANE_COUNT; i++) {
         struct lane_options lane = lane_defaults[i];
         if (options->lane_threads[i])
             lane.threads = options->lane_threads[i];

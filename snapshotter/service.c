@@ -466,10 +466,10 @@ static void list(struct rpc_call *call)
 static const struct rpc_method methods[] = {
     METHOD("Prepare", prepare_snapshot_request, RPC_LANE_TXN, prepare),
     METHOD("View", view_snapshot_request, RPC_LANE_TXN, view),
-    METHOD("Mounts", mounts_request, RPC_LANE_QUICK, mounts),
+    METHOD("Mounts", mounts_request, RPC_LANE_INSTANT, mounts),
     METHOD("Commit", commit_snapshot_request, RPC_LANE_TXN, commit),
     METHOD("Remove", remove_snapshot_request, RPC_LANE_TXN, remove_snapshot),
-    METHOD("Stat", stat_snapshot_request, RPC_LANE_QUICK, stat_snapshot),
+    METHOD("Stat", stat_snapshot_request, RPC_LANE_INSTANT, stat_snapshot),
     METHOD("Update", update_snapshot_request, RPC_LANE_TXN, update),
     METHOD("Usage", usage_request, RPC_LANE_QUICK, usage),
     METHOD("Cleanup", cleanup_request, RPC_LANE_QUICK, cleanup),
