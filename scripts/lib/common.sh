@@ -139,7 +139,11 @@ unmount_below() {
     awk -v dir="$1/" 'index($5 "/", dir) == 1 { print $5 }' /proc/self/mountinfo | sort -r |
         while IFS= read -r target; do
             target=$(printf '%b' "$target")
-            umount "$target" 2>/dev/null || umount -l "$target" || true
+            # What was just ended may still be closing its files.
+            wait_until 5 umount -q "$target" 2>/dev/null || {
+                warn "warning: $target is busy"
+                umount -l "$target" || true
+            }
         done
 }
 

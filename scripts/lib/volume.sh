@@ -28,7 +28,7 @@ volume_make() {
     truncate -s "$size" "$image"
     case $type in
     xfs) mkfs.xfs -q -m reflink=1 "$image" ;;
-    btrfs) mkfs.btrfs -q "$image" ;;
+    btrfs) mkfs.btrfs -q "$image" >/dev/null ;;
     ext4) mkfs.ext4 -q -F "$image" ;;
     *) die "volume_make: unknown type $type" ;;
     esac
@@ -44,7 +44,7 @@ volume_unmake() {
         # The device of a mount that is just going away detaches by itself.
         losetup --detach "$device" 2>/dev/null || true
     done
-    wait_until 5 volume_detached "$dir.img" || return 1
+    wait_until 30 volume_detached "$dir.img" || return 1
     rm -f "$dir.img"
     rmdir "$dir" 2>/dev/null || true
 }

@@ -211,21 +211,24 @@ case_list_tree_usage_info_label() {
 
 # A real registry: what one namespace pushes, another pulls, and content is not shared (see the configuration).
 case_push_and_pull() {
-    local ref
-    for ref in "$DARWIN_REF $DARWIN_PLATFORM" "$LINUX_REF $LINUX_PLATFORM" "$CHAIN_REF $CHAIN_PLATFORM"; do
-        c images push --plain-http --platform "${ref#* }" "$REGISTRY/${ref#*/}" "${ref% *}" 2>/dev/null ||
-            c images push --plain-http --platform "${ref#* }" "$(pull_ref "${ref% *}")" "${ref% *}"
+    local name ref platform
+    for name in DARWIN LINUX CHAIN; do
+        ref=${name}_REF platform=${name}_PLATFORM
+        c images push --plain-http --platform "${!platform}" "$(pull_ref "${!ref}")" "${!ref}" | last_progress
     done
     export NAMESPACE=second
     equal "snapshots of the other namespace" "$(keys)" ""
-    c images pull --plain-http --platform "$DARWIN_PLATFORM" --snapshotter "$SNAPSHOTTER" "$(pull_ref "$DARWIN_REF")"
-    c images pull --plain-http --snapshotter "$SNAPSHOTTER" "$(pull_ref "$LINUX_REF")"
+    c images pull --plain-http --platform "$DARWIN_PLATFORM" --snapshotter "$SNAPSHOTTER" "$(pull_ref "$DARWIN_REF")" |
+        last_progress
+    c images pull --plain-http --snapshotter "$SNAPSHOTTER" "$(pull_ref "$LINUX_REF")" | last_progress
     equal "snapshots" "$(keys Committed | sort)" "$(tr ' ' '\n' <<<"$DARWIN_CHAIN $LINUX_CHAIN" | sort)"
     same_tree "$DARWIN_TOP" "$WORK/darwin.scan"
     equal "output" "$(c run --rm --snapshotter "$SNAPSHOTTER" "$(pull_ref "$LINUX_REF")" pulled)" \
         "hello from a container whose root is a clone"
     grep -q 'http.request.method=GET.*blobs/sha256' "$WORK/registry.log" || fail "nothing was pulled from the registry"
 }
+# ctr draws its progress again and again
+last_progress() { tail -n 2; }
 pull_ref() { printf '%s/%s' "$REGISTRY" "${1#*/}"; }
 
 case_two_namespaces() {
