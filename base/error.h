@@ -12,19 +12,19 @@
  * Each code is one class of the API (rpc/status.c maps it); the message is for people.
  */
 enum error_code {
-    ERROR_INVALID = -1,       /* the request itself is wrong */
-    ERROR_NOT_FOUND = -2,     /* the named thing is not there */
-    ERROR_EXISTS = -3,        /* the name is taken */
-    ERROR_PRECONDITION = -4,  /* the state of the named thing forbids it */
-    ERROR_BUSY = -5,          /* try again later */
-    ERROR_NO_SPACE = -6,      /* ENOSPC, EDQUOT, or a configured limit */
-    ERROR_CORRUPT = -7,       /* stored data is not what was stored */
-    ERROR_CANCELLED = -8,     /* the caller went away or its deadline passed */
-    ERROR_OUT_OF_RANGE = -9,  /* an offset beyond the end */
-    ERROR_PERMISSION = -10,   /* the peer may not do that */
+    ERROR_INVALID = -1,        /* the request itself is wrong */
+    ERROR_NOT_FOUND = -2,      /* the named thing is not there */
+    ERROR_EXISTS = -3,         /* the name is taken */
+    ERROR_PRECONDITION = -4,   /* the state of the named thing forbids it */
+    ERROR_BUSY = -5,           /* try again later */
+    ERROR_NO_SPACE = -6,       /* ENOSPC, EDQUOT, or a configured limit */
+    ERROR_CORRUPT = -7,        /* stored data is not what was stored */
+    ERROR_CANCELLED = -8,      /* the caller went away or its deadline passed */
+    ERROR_OUT_OF_RANGE = -9,   /* an offset beyond the end */
+    ERROR_PERMISSION = -10,    /* the peer may not do that */
     ERROR_UNIMPLEMENTED = -11, /* somebody else may be able to */
-    ERROR_IO = -12,           /* a system call failed */
-    ERROR_INTERNAL = -13      /* our bug */
+    ERROR_IO = -12,            /* a system call failed */
+    ERROR_INTERNAL = -13       /* our bug */
 };
 
 struct error {

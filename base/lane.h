@@ -4,8 +4,8 @@
 #include "base/error.h"
 
 /*
- * A lane: a queue of jobs and the threads that work on it, started on demand up to a maximum. Work of
- * one kind waits only for work of its own lane, so that small never waits for big.
+ * A lane: a queue of jobs and the threads that work on it, started on demand up to a maximum. Work
+ * of one kind waits only for work of its own lane, so that small never waits for big.
  */
 struct lane;
 

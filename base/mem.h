@@ -7,8 +7,8 @@
  * Memory. Small allocations abort the process when they fail: the store survives a kill at any
  * instant, so there is nothing to save. Sizes that come from a client are bounded first.
  */
-void *mem_alloc(size_t size);                          /* zeroed */
-void *mem_alloc_array(size_t count, size_t size);      /* zeroed, overflow checked */
+void *mem_alloc(size_t size);                              /* zeroed */
+void *mem_alloc_array(size_t count, size_t size);          /* zeroed, overflow checked */
 void *mem_resize(void *memory, size_t count, size_t size); /* like realloc, overflow checked */
 char *mem_strdup(const char *text);
 char *mem_strndup(const char *text, size_t length);

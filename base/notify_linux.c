@@ -22,7 +22,7 @@ void notify_supervisor(const char *state)
         address.sun_path[0] = '\0'; /* an abstract address */
     owned(fd_close) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length);
-    if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *) &address,
-                         size) < 0)
+    if (fd < 0 ||
+        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *) &address, size) < 0)
         log_warn("cannot notify the supervisor at %s", path);
 }

@@ -17,6 +17,6 @@ bool volume_is_same(int a_fd, int b_fd);
  */
 int volume_flush(int fd);
 
-/* Reserves room on disk for the file to grow by bytes beyond its end; its size stays. Best effort: false
- * where the volume is full or cannot. */
+/* Reserves room on disk for the file to grow by bytes beyond its end; its size stays. Best effort:
+ * false where the volume is full or cannot. */
 bool volume_reserve(int fd, uint64_t bytes);

@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 /*
- * Memory of one call: allocated piece by piece, freed at once. It backs the unpacked request, so its
- * size is bounded: a small message can unpack to a big one.
+ * Memory of one call: allocated piece by piece, freed at once. It backs the unpacked request, so
+ * its size is bounded: a small message can unpack to a big one.
  */
 struct arena {
     struct arena_block *blocks;

@@ -14,7 +14,8 @@
 #include "rpc/internal.h"
 #include "rpc/wire.h"
 
-#define CALL_OF(pointer, member) ((struct rpc_call *) ((char *) (pointer) - offsetof(struct rpc_call, member)))
+#define CALL_OF(pointer, member)                                                                   \
+    ((struct rpc_call *) ((char *) (pointer) -offsetof(struct rpc_call, member)))
 
 void rpc_tag_arm(struct rpc_tag *tag)
 {
@@ -78,9 +79,9 @@ static int unpack_request(struct rpc_call *call, struct error *error)
     call->received = NULL;
     int rc = wire_check(descriptor, GRPC_SLICE_START_PTR(bytes), GRPC_SLICE_LENGTH(bytes), error);
     if (rc == 0) {
-        call->request = protobuf_c_message_unpack(descriptor, &call->arena.allocator,
-                                                  GRPC_SLICE_LENGTH(bytes),
-                                                  GRPC_SLICE_START_PTR(bytes));
+        call->request =
+            protobuf_c_message_unpack(descriptor, &call->arena.allocator, GRPC_SLICE_LENGTH(bytes),
+                                      GRPC_SLICE_START_PTR(bytes));
         if (!call->request && call->arena.total > ARENA_LIMIT / 2)
             rc = error_set(error, ERROR_NO_SPACE, "the message has too many parts");
         else if (!call->request)

@@ -11,8 +11,9 @@
 /*
  * One RPC. A step is a function that runs on a lane, may block on the disk but never on the
  * client, and ends with exactly one of: rpc_call_reply, rpc_call_fail, rpc_call_finish (the call is
- * over and must not be touched again), or rpc_call_continue, rpc_call_send, rpc_call_receive (another
- * step follows; the call may be touched again only there). Steps of one call never overlap.
+ * over and must not be touched again), or rpc_call_continue, rpc_call_send, rpc_call_receive
+ * (another step follows; the call may be touched again only there). Steps of one call never
+ * overlap.
  */
 struct rpc_call;
 typedef void rpc_step(struct rpc_call *call);
@@ -20,10 +21,10 @@ typedef void rpc_step(struct rpc_call *call);
 enum rpc_lane {
     RPC_LANE_INSTANT, /* the completion thread itself: for first steps that read a record or two */
     RPC_LANE_QUICK,   /* other reads of metadata */
-    RPC_LANE_TXN,   /* writes of metadata, small trees */
-    RPC_LANE_CLONE, /* clones of big trees */
-    RPC_LANE_BULK,  /* data in and out */
-    RPC_LANE_WALK,  /* measuring whole trees, one at a time */
+    RPC_LANE_TXN,     /* writes of metadata, small trees */
+    RPC_LANE_CLONE,   /* clones of big trees */
+    RPC_LANE_BULK,    /* data in and out */
+    RPC_LANE_WALK,    /* measuring whole trees, one at a time */
     RPC_LANE_COUNT
 };
 
@@ -31,9 +32,9 @@ enum rpc_lane {
 void *rpc_call_service(const struct rpc_call *call);
 
 /*
- * The unpacked request, or the message that rpc_call_receive brought (NULL: the client has half-closed
- * its stream). It was checked: well-formed, its strings valid UTF-8 without NUL. Lives in the call's
- * arena: until the call is over, or, in a stream of messages, until the next receive.
+ * The unpacked request, or the message that rpc_call_receive brought (NULL: the client has
+ * half-closed its stream). It was checked: well-formed, its strings valid UTF-8 without NUL. Lives
+ * in the call's arena: until the call is over, or, in a stream of messages, until the next receive.
  */
 const void *rpc_call_request(const struct rpc_call *call);
 

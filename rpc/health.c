@@ -24,8 +24,7 @@ static void check(struct rpc_call *call)
         rpc_call_fail(call, &error);
         return;
     }
-    Grpc__Health__V1__HealthCheckResponse response =
-        GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    Grpc__Health__V1__HealthCheckResponse response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
     response.status = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
     rpc_call_reply(call, &response.base);
 }

@@ -14,14 +14,15 @@
 
 /*
  * What core hands back when an operation is over. started orders what the starting thread wrote
- * before what the completion thread reads: core does so itself, but not where ThreadSanitizer sees it.
+ * before what the completion thread reads: core does so itself, but not where ThreadSanitizer sees
+ * it.
  */
 struct rpc_tag {
     void (*fire)(struct rpc_tag *tag, bool ok);
     atomic_bool started;
 };
 
-struct rpc_endpoint { /* a registered method */
+struct rpc_endpoint {                /* a registered method */
     const struct rpc_method *method; /* set once, like all but the counters */
     void *handle;
     void *service;

@@ -97,7 +97,8 @@ static int bind_socket(struct rpc_listener *listener, struct error *error)
     return 0;
 }
 
-/* Takes one connection. False when accepting should pause, since the process is out of descriptors. */
+/* Takes one connection. False when accepting should pause, since the process is out of descriptors.
+ */
 static bool accept_one(struct rpc_listener *listener)
 {
     owned(fd_close) int fd = peer_accept(listener->fd);

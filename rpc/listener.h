@@ -11,9 +11,9 @@
 struct rpc_listener;
 
 /*
- * Binds path (its folder is made with mode 0700 if it is missing) and starts to accept. A socket that nobody
- * listens on is replaced; one that answers, or any other file, is ERROR_PRECONDITION; a path that is
- * too long for a socket address is ERROR_INVALID.
+ * Binds path (its folder is made with mode 0700 if it is missing) and starts to accept. A socket
+ * that nobody listens on is replaced; one that answers, or any other file, is ERROR_PRECONDITION; a
+ * path that is too long for a socket address is ERROR_INVALID.
  */
 int rpc_listener_open(const char *path, struct rpc_server *server,
                       struct rpc_listener **out_listener, struct error *error);

@@ -8,7 +8,8 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 
-/* Linux gives the path the mode of the unbound socket less the umask: no instant with a wider one. */
+/* Linux gives the path the mode of the unbound socket less the umask: no instant with a wider one.
+ */
 int peer_socket(void)
 {
     owned(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

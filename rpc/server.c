@@ -15,7 +15,8 @@
 #include "base/thread.h"
 #include "rpc/internal.h"
 
-#define CALL_OF_ACCEPT(tag) ((struct rpc_call *) ((char *) (tag) - offsetof(struct rpc_call, on_accepted)))
+#define CALL_OF_ACCEPT(tag)                                                                        \
+    ((struct rpc_call *) ((char *) (tag) -offsetof(struct rpc_call, on_accepted)))
 
 /* containerd's own limit in both directions (contract 1.1). */
 #define MAX_MESSAGE_BYTES (16 << 20)
@@ -29,7 +30,7 @@
 static const struct lane_options lane_defaults[RPC_LANE_COUNT] = {
     [RPC_LANE_QUICK] = {.name = "quick", .threads = 4},
     [RPC_LANE_TXN] = {.name = "txn", .threads = 32},
-    [RPC_LANE_CLONE] = {.name = "clone", .threads = 4, .nice_value = 5},
+    [RPC_LANE_CLONE] = {.name = "clone", .threads = 4},
     [RPC_LANE_BULK] = {.name = "bulk", .threads = 4, .nice_value = 5},
     [RPC_LANE_WALK] = {.name = "walk", .threads = 1, .nice_value = 10},
 };
@@ -63,9 +64,9 @@ static void accept_unknown(struct rpc_server *server)
     struct rpc_call *call = rpc_call_new(server, NULL);
     call->on_accepted.fire = on_accepted;
     rpc_tag_arm(&call->on_accepted);
-    grpc_call_error rc = grpc_server_request_call(server->core, &call->core, &call->details,
-                                                  &call->metadata, server->queue, server->queue,
-                                                  &call->on_accepted);
+    grpc_call_error rc =
+        grpc_server_request_call(server->core, &call->core, &call->details, &call->metadata,
+                                 server->queue, server->queue, &call->on_accepted);
     if (rc != GRPC_CALL_OK)
         rpc_call_unref(call);
 }
@@ -87,8 +88,7 @@ static void accept_method(struct rpc_endpoint *endpoint)
 /* Counts one more armed accept if there is room for it. */
 static bool take_room(struct rpc_endpoint *endpoint)
 {
-    unsigned limit =
-        endpoint->method->max_live ? endpoint->method->max_live : DEFAULT_MAX_LIVE;
+    unsigned limit = endpoint->method->max_live ? endpoint->method->max_live : DEFAULT_MAX_LIVE;
     (void) pthread_mutex_lock(&endpoint->lock);
     bool room = endpoint->armed < ARMED_ACCEPTS && endpoint->armed + endpoint->live < limit;
     if (room)
@@ -124,8 +124,8 @@ static void *run_completions(void *argument)
 {
     struct rpc_server *server = argument;
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(
-            server->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        grpc_event event =
+            grpc_completion_queue_next(server->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         struct rpc_tag *tag = event.tag;
@@ -182,13 +182,13 @@ int rpc_server_new(const struct rpc_server_options *options, struct rpc_server *
 void rpc_server_add(struct rpc_server *server, const struct rpc_method *methods, size_t count,
                     void *service)
 {
-    server->endpoints = mem_resize(server->endpoints, server->endpoint_count + count,
-                                   sizeof *server->endpoints);
+    server->endpoints =
+        mem_resize(server->endpoints, server->endpoint_count + count, sizeof *server->endpoints);
     for (size_t i = 0; i < count; i++) {
         struct rpc_endpoint *endpoint = mem_alloc(sizeof *endpoint);
         server->endpoints[server->endpoint_count++] = endpoint;
-        *endpoint = (struct rpc_endpoint){
-            .method = &methods[i], .service = service, .server = server};
+        *endpoint =
+            (struct rpc_endpoint){.method = &methods[i], .service = service, .server = server};
         (void) pthread_mutex_init(&endpoint->lock, NULL);
         endpoint->handle = grpc_server_register_method(
             server->core, methods[i].path, NULL,
@@ -200,7 +200,8 @@ void rpc_server_add(struct rpc_server *server, const struct rpc_method *methods,
 
 int rpc_server_start(struct rpc_server *server, struct error *error)
 {
-    int rc = thread_start(&server->completion_thread, "completions", run_completions, server, error);
+    int rc =
+        thread_start(&server->completion_thread, "completions", run_completions, server, error);
     if (rc != 0)
         return rc;
     server->started = true;

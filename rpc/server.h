@@ -16,8 +16,8 @@
  *   lanes                 workers, one queue for each kind of work
  *   accept thread         our own listener (rpc/listener.h)
  *
- * Nothing waits for a client while it holds a worker: a stream is a chain of steps, and the next message
- * is asked for only when the last one is dealt with, which is the back pressure.
+ * Nothing waits for a client while it holds a worker: a stream is a chain of steps, and the next
+ * message is asked for only when the last one is dealt with, which is the back pressure.
  */
 struct rpc_server;
 

@@ -56,7 +56,7 @@ static bool read_field(struct frame *frame, struct field *out_field)
     if (!read_varint(frame, &tag) || tag >> 3 == 0 || tag >> 3 > 0x1fffffff)
         return false;
     out_field->number = (unsigned) (tag >> 3);
-    out_field->type = (enum wire_type) (tag & 7);
+    out_field->type = (enum wire_type)(tag & 7);
     switch (out_field->type) {
     case WIRE_VARINT:
         return read_varint(frame, &value);

@@ -8,8 +8,8 @@
 #include "store/trees.h"
 
 /*
- * Commit changes the record and no file: it runs inside containerd's only write transaction (contract
- * 3.4). What the client wrote is flushed and measured afterwards.
+ * Commit changes the record and no file: it runs inside containerd's only write transaction
+ * (contract 3.4). What the client wrote is flushed and measured afterwards.
  */
 struct commit {
     const struct snapshot_request *request;
@@ -31,8 +31,8 @@ static int check_active(const struct snapshot_record *active, const struct commi
     if (!parent[0] || strcmp(parent, active->parent) == 0)
         return 0;
     if (active->parent[0])
-        return error_set(error, ERROR_INVALID, "snapshot %s has the parent %s, not %s",
-                         active->key, active->parent, parent);
+        return error_set(error, ERROR_INVALID, "snapshot %s has the parent %s, not %s", active->key,
+                         active->parent, parent);
     return error_set(error, ERROR_UNIMPLEMENTED,
                      "snapshot %s has no parent and cannot get one at its commit (the capability "
                      "rebase is not offered)",

@@ -15,7 +15,8 @@ int snapshot_find(struct store_txn *txn, const char *name, const char *key,
     return found ? 0 : error_set(error, ERROR_NOT_FOUND, "snapshot %s does not exist", key);
 }
 
-/* containerd numbers its keys itself, so that an old one comes again only when its root was wiped. */
+/* containerd numbers its keys itself, so that an old one comes again only when its root was wiped.
+ */
 int snapshot_check_free(struct store_txn *txn, const char *name, const char *key,
                         struct error *error)
 {
@@ -64,8 +65,8 @@ void snapshot_mount_clear(struct snapshot_mount *mount)
 static void fill_mount(const struct snapshotter *snapshotter, uint64_t tree, bool read_only,
                        struct snapshot_mount *out_mount)
 {
-    out_mount->source = mem_printf("%s/trees/%llu/fs", snapshotter->root->path,
-                                   (unsigned long long) tree);
+    out_mount->source =
+        mem_printf("%s/trees/%llu/fs", snapshotter->root->path, (unsigned long long) tree);
     out_mount->read_only = read_only;
 }
 

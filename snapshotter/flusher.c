@@ -44,8 +44,7 @@ static int note_flushed(struct store_txn *txn, void *context, struct error *erro
     return rc;
 }
 
-static int list_unflushed(struct flusher *flusher, struct flushed_trees *trees,
-                          struct error *error)
+static int list_unflushed(struct flusher *flusher, struct flushed_trees *trees, struct error *error)
 {
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
     int rc = store_read_begin(flusher->store, &txn, error);

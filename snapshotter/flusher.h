@@ -6,9 +6,9 @@
 #include "store/store.h"
 
 /*
- * Makes trees durable after the fact. A change of a tree is acknowledged at once and noted as unflushed in
- * its own commit; a while later one flush of the volume covers all that was noted, and the notes
- * are taken back. What is still noted after a boot that nobody announced may be damaged.
+ * Makes trees durable after the fact. A change of a tree is acknowledged at once and noted as
+ * unflushed in its own commit; a while later one flush of the volume covers all that was noted, and
+ * the notes are taken back. What is still noted after a boot that nobody announced may be damaged.
  */
 struct flusher;
 
@@ -18,6 +18,6 @@ int flusher_open(struct store *store, const struct store_root *root, unsigned de
 /* Something was noted. */
 void flusher_wake(struct flusher *flusher);
 
-/* Flushes once more without delay and stops; false if that took longer than timeout_ms: the thread is
- * still there then and uses the store. NULL is allowed. */
+/* Flushes once more without delay and stops; false if that took longer than timeout_ms: the thread
+ * is still there then and uses the store. NULL is allowed. */
 bool flusher_close(struct flusher *flusher, int timeout_ms);

@@ -12,14 +12,14 @@
 /* For snapshotter/ alone. */
 
 struct snapshotter {
-    struct store *store;                /* set once, like all below */
+    struct store *store; /* set once, like all below */
     const struct store_root *root;
     struct snapshotter_options options;
     struct pins *pins;
     struct trash *trash;
     struct flusher *flusher;
     struct usage_cache *usage;
-    struct lane *background;            /* measures committed snapshots */
+    struct lane *background; /* measures committed snapshots */
     struct cancel stopping;
 };
 

@@ -6,8 +6,9 @@
 #include "base/error.h"
 
 /*
- * What requests under way need to stay (invariant 4), in memory: keys that are reserved for a Prepare, and
- * parents that are being cloned. Thread-safe; waits only for a removal of the same key.
+ * What requests under way need to stay (invariant 4), in memory: keys that are reserved for a
+ * Prepare, and parents that are being cloned. Thread-safe; waits only for a removal of the same
+ * key.
  */
 struct pins;
 
@@ -19,8 +20,8 @@ int pins_reserve(struct pins *pins, const char *snapshotter, const char *key, st
 void pins_release(struct pins *pins, const char *snapshotter, const char *key);
 bool pins_is_reserved(struct pins *pins, const char *snapshotter, const char *key);
 
-/* Keeps the snapshot from being removed until pins_unhold. Waits while a removal of it is decided: then it
- * is either gone, which the next read shows, or stays. */
+/* Keeps the snapshot from being removed until pins_unhold. Waits while a removal of it is decided:
+ * then it is either gone, which the next read shows, or stays. */
 void pins_hold(struct pins *pins, const char *snapshotter, const char *key);
 void pins_unhold(struct pins *pins, const char *snapshotter, const char *key);
 

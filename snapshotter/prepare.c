@@ -13,8 +13,8 @@
 #include "tree/tree.h"
 
 /*
- * Prepare: reserve the key, hold the parent, clone aside under a new id, then record it. Until the record
- * is there the clone is garbage that a crash leaves to the sweep.
+ * Prepare: reserve the key, hold the parent, clone aside under a new id, then record it. Until the
+ * record is there the clone is garbage that a crash leaves to the sweep.
  */
 
 /* A tree of at most so many entries is cloned among the short work. */
@@ -196,9 +196,9 @@ static int make(struct preparation *preparation, const struct cancel *cancel,
              ? prepare_held(preparation, cancel, error)
              : store_write(snapshotter->store, record_view, (void *) request, error);
     pins_release(snapshotter->pins, request->snapshotter, request->key);
-    return rc == 0 ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount,
-                                     error)
-                   : rc;
+    return rc == 0
+               ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount, error)
+               : rc;
 }
 
 int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,

@@ -54,10 +54,8 @@ int snapshot_update(struct snapshotter *snapshotter, const struct snapshot_reque
                     char *const *mask, size_t mask_count, struct snapshot_record *out_record,
                     struct error *error)
 {
-    struct update update = {.request = request,
-                            .mask = mask,
-                            .mask_count = mask_count,
-                            .out_record = out_record};
+    struct update update = {
+        .request = request, .mask = mask, .mask_count = mask_count, .out_record = out_record};
     int rc = store_write(snapshotter->store, record_update, &update, error);
     if (rc == 0)
         (void) fault_point("update.recorded");
@@ -70,9 +68,8 @@ int snapshot_update(struct snapshotter *snapshotter, const struct snapshot_reque
 static bool lookup(const void *object, const char *const *path, size_t count,
                    const char **out_value)
 {
-    static const char *const kinds[] = {[SNAPSHOT_VIEW] = "view",
-                                        [SNAPSHOT_ACTIVE] = "active",
-                                        [SNAPSHOT_COMMITTED] = "committed"};
+    static const char *const kinds[] = {
+        [SNAPSHOT_VIEW] = "view", [SNAPSHOT_ACTIVE] = "active", [SNAPSHOT_COMMITTED] = "committed"};
     const struct snapshot_record *record = object;
     if (count >= 1 && strcmp(path[0], "labels") == 0) {
         char key[4200];

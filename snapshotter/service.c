@@ -376,8 +376,8 @@ static size_t record_bytes(const struct snapshot_record *record)
 }
 
 /* Fills the next message; 1 when there is more, 0 at the end. */
-static int listing_fill(struct listing *listing, struct snapshotter *snapshotter,
-                        const char *name, struct error *error)
+static int listing_fill(struct listing *listing, struct snapshotter *snapshotter, const char *name,
+                        struct error *error)
 {
     unsigned budget = LIST_BUDGET;
     int rc = 1;

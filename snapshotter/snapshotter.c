@@ -38,8 +38,8 @@ static int start_workers(struct snapshotter *snapshotter, struct error *error)
 }
 
 int snapshotter_open(struct store *store, const struct store_root *root,
-                     const struct snapshotter_options *options, struct snapshotter **out_snapshotter,
-                     struct error *error)
+                     const struct snapshotter_options *options,
+                     struct snapshotter **out_snapshotter, struct error *error)
 {
     int rc = snapshotter_sweep(store, root, error);
     if (rc == 0 && store_was_rebooted(store))

@@ -12,9 +12,9 @@
 #include "store/snapshots.h"
 
 /*
- * The rules of snapshots (containerd-contract: core/snapshots). Every call is thread-safe, blocks on the
- * disk and on nothing else, and is complete when it returns: what was acknowledged survives a kill.
- * Snapshots of different snapshotter names do not see each other.
+ * The rules of snapshots (containerd-contract: core/snapshots). Every call is thread-safe, blocks
+ * on the disk and on nothing else, and is complete when it returns: what was acknowledged survives
+ * a kill. Snapshots of different snapshotter names do not see each other.
  */
 struct snapshotter;
 
@@ -25,18 +25,19 @@ enum snapshot_view_mode {
 
 struct snapshotter_options {
     enum snapshot_view_mode view;
-    unsigned clone_threads;      /* for one big clone; 0 = default */
-    unsigned usage_refresh_ms;   /* an active snapshot is measured at most so often; 0 = default */
-    unsigned flush_delay_ms;     /* from a change to its flush; 0 = default */
+    unsigned clone_threads;    /* for one big clone; 0 = default */
+    unsigned usage_refresh_ms; /* an active snapshot is measured at most so often; 0 = default */
+    unsigned flush_delay_ms;   /* from a change to its flush; 0 = default */
 };
 
 /*
- * Opens the service on a store and its root: moves what a crash left to trash, marks what an unclean
- * boot may have damaged, starts the background work. store and root stay the caller's and outlive it.
+ * Opens the service on a store and its root: moves what a crash left to trash, marks what an
+ * unclean boot may have damaged, starts the background work. store and root stay the caller's and
+ * outlive it.
  */
 int snapshotter_open(struct store *store, const struct store_root *root,
-                     const struct snapshotter_options *options, struct snapshotter **out_snapshotter,
-                     struct error *error);
+                     const struct snapshotter_options *options,
+                     struct snapshotter **out_snapshotter, struct error *error);
 
 /*
  * Stops the background work; deletions go on at the next start. Tries to flush what is not yet
@@ -67,9 +68,9 @@ bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name
                                const char *parent);
 
 /*
- * Prepare: a writable clone of the parent's tree, or an empty directory. ERROR_NOT_FOUND: no such parent;
- * ERROR_INVALID: the parent is not committed; ERROR_EXISTS: the key is taken; ERROR_PRECONDITION: the
- * parent is damaged. On failure nothing is left under the key.
+ * Prepare: a writable clone of the parent's tree, or an empty directory. ERROR_NOT_FOUND: no such
+ * parent; ERROR_INVALID: the parent is not committed; ERROR_EXISTS: the key is taken;
+ * ERROR_PRECONDITION: the parent is damaged. On failure nothing is left under the key.
  */
 int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,
                      const struct cancel *cancel, struct snapshot_mount *out_mount,
@@ -86,10 +87,10 @@ int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const cha
                     struct snapshot_mount *out_mount, struct error *error);
 
 /*
- * Commit: the active snapshot key becomes the committed snapshot request->key with the request's labels.
- * Only the record changes. ERROR_EXISTS, ERROR_NOT_FOUND, ERROR_PRECONDITION as contract 3.4 says;
- * request->parent "" or the active's parent, else ERROR_INVALID; ERROR_UNIMPLEMENTED for a rebase;
- * ERROR_BUSY while a Prepare has the name reserved.
+ * Commit: the active snapshot key becomes the committed snapshot request->key with the request's
+ * labels. Only the record changes. ERROR_EXISTS, ERROR_NOT_FOUND, ERROR_PRECONDITION as
+ * contract 3.4 says; request->parent "" or the active's parent, else ERROR_INVALID;
+ * ERROR_UNIMPLEMENTED for a rebase; ERROR_BUSY while a Prepare has the name reserved.
  */
 int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_request *request,
                     const char *active_key, struct error *error);
@@ -119,11 +120,11 @@ int snapshot_list_begin(struct snapshotter *snapshotter, struct store_txn *out_t
                         struct error *error);
 
 /*
- * Usage: what the snapshot adds to its parent, in bytes on disk and in inodes: everything changed or
- * added since it was cloned (tree_measure with since), which counts a changed file whole although part
- * of it may still be shared; the whole tree for a snapshot without parent; nothing for a view.
- * The figure of a committed snapshot is computed once, soon after the commit, and stored; that of an
- * active one is cached and refreshed at a bounded rate.
+ * Usage: what the snapshot adds to its parent, in bytes on disk and in inodes: everything changed
+ * or added since it was cloned (tree_measure with since), which counts a changed file whole
+ * although part of it may still be shared; the whole tree for a snapshot without parent; nothing
+ * for a view. The figure of a committed snapshot is computed once, soon after the commit, and
+ * stored; that of an active one is cached and refreshed at a bounded rate.
  *
  * snapshot_usage_known answers 1 and the usage if it costs nothing, else 0; snapshot_usage_measure
  * walks the tree.
@@ -142,8 +143,8 @@ int snapshot_usage_measure(struct snapshotter *snapshotter, const char *name, co
 void snapshotter_cleanup(struct snapshotter *snapshotter);
 
 /*
- * Removes every snapshot of one snapshotter name, data included, and answers how many there were. For a
- * store that no snapshotter is open on. The remedy when containerd's root was wiped and its
+ * Removes every snapshot of one snapshotter name, data included, and answers how many there were.
+ * For a store that no snapshotter is open on. The remedy when containerd's root was wiped and its
  * keys start again.
  */
 int snapshotter_forget(struct store *store, const struct store_root *root, const char *name,

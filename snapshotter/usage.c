@@ -61,8 +61,8 @@ static int record_usage(struct store_txn *txn, void *context, struct error *erro
 {
     const struct measured *measured = context;
     owned(snapshot_record_clear) struct snapshot_record now = SNAPSHOT_RECORD_NULL;
-    int found = store_snapshot_get(txn, measured->record->snapshotter, measured->record->key, &now,
-                                   error);
+    int found =
+        store_snapshot_get(txn, measured->record->snapshotter, measured->record->key, &now, error);
     if (found <= 0 || now.tree != measured->record->tree || now.kind != SNAPSHOT_COMMITTED)
         return found < 0 ? found : 0;
     now.measured = true;

@@ -7,9 +7,9 @@
 #include "snapshotter/snapshotter.h"
 
 /*
- * Figures of active snapshots, by tree. The CRI asks for all of them every ten seconds; a walk of a big
- * tree costs more than that is worth, so a figure stays fresh for a minimum time and for a multiple of
- * what its walk took. Thread-safe, never blocks.
+ * Figures of active snapshots, by tree. The CRI asks for all of them every ten seconds; a walk of a
+ * big tree costs more than that is worth, so a figure stays fresh for a minimum time and for a
+ * multiple of what its walk took. Thread-safe, never blocks.
  */
 struct usage_cache;
 

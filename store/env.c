@@ -52,8 +52,8 @@ static int open_tables(struct store *store, struct error *error)
     MDB_txn *txn = NULL;
     int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
     for (int i = 0; rc == 0 && i < TABLE_COUNT; i++)
-        rc = mdb_dbi_open(txn, table_definitions[i].name,
-                          table_definitions[i].flags | MDB_CREATE, &store->tables[i]);
+        rc = mdb_dbi_open(txn, table_definitions[i].name, table_definitions[i].flags | MDB_CREATE,
+                          &store->tables[i]);
     if (rc == 0)
         rc = mdb_txn_commit(txn);
     else if (txn)

@@ -65,7 +65,8 @@ void store_gate_leave(struct store_gate *gate);
 void store_gate_close(struct store_gate *gate); /* returns when nobody is inside */
 void store_gate_open(struct store_gate *gate);
 
-/* The key of a snapshot's record: 8 bytes that all of one snapshotter name share, then 32 of its own. */
+/* The key of a snapshot's record: 8 bytes that all of one snapshotter name share, then 32 of its
+ * own. */
 #define STORE_KEY_SCOPE 8
 #define STORE_KEY_SIZE 40
 void store_key_scope(const char *snapshotter, uint8_t out[STORE_KEY_SCOPE]);
@@ -79,5 +80,4 @@ struct store_header {
     char boot_id[64];
 };
 int store_header_get(struct store_txn *txn, struct store_header *out_header, struct error *error);
-int store_header_put(struct store_txn *txn, const struct store_header *header,
-                     struct error *error);
+int store_header_put(struct store_txn *txn, const struct store_header *header, struct error *error);

@@ -17,7 +17,8 @@
 #include "base/mem.h"
 #include "base/volume.h"
 
-/* The folder above must be there: a root on a volume that is not mounted should not appear beside it. */
+/* The folder above must be there: a root on a volume that is not mounted should not appear beside
+ * it. */
 static int open_folder(const char *path, struct store_root *root, struct error *error)
 {
     if (mkdir(path, 0700) != 0 && errno != EEXIST)

@@ -17,7 +17,8 @@ struct store_root {
     int trash_fd;
 };
 
-#define STORE_ROOT_NULL ((struct store_root){.fd = -1, .lock_fd = -1, .trees_fd = -1, .trash_fd = -1})
+#define STORE_ROOT_NULL                                                                            \
+    ((struct store_root){.fd = -1, .lock_fd = -1, .trees_fd = -1, .trash_fd = -1})
 
 /*
  * Opens or makes ROOT (mode 0700) and its folders and takes the lock. ERROR_PRECONDITION if another

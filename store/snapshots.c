@@ -28,7 +28,8 @@ int store_snapshot_get(struct store_txn *txn, const char *snapshotter, const cha
     if (rc != 0)
         return rc;
     if (strcmp(record.snapshotter, snapshotter) != 0 || strcmp(record.key, key) != 0)
-        return error_set(error, ERROR_CORRUPT, "the record of another snapshot stands in its place");
+        return error_set(error, ERROR_CORRUPT,
+                         "the record of another snapshot stands in its place");
     *out_record = record;
     record = SNAPSHOT_RECORD_NULL;
     return 1;

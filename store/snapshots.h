@@ -6,8 +6,8 @@
 #include "store/store.h"
 
 /*
- * Records of snapshots. The name space is (snapshotter, key); a parent is named by its key within the
- * same snapshotter name. All calls take an open transaction; those that write need the one that
+ * Records of snapshots. The name space is (snapshotter, key); a parent is named by its key within
+ * the same snapshotter name. All calls take an open transaction; those that write need the one that
  * a store_change got.
  */
 enum snapshot_kind { SNAPSHOT_VIEW = 1, SNAPSHOT_ACTIVE = 2, SNAPSHOT_COMMITTED = 3 };

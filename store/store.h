@@ -11,9 +11,9 @@
  * The metadata database (LMDB in ROOT/meta). It is the truth about the store: what it does not
  * name on disk is garbage.
  *
- * Reads see one consistent state, never wait for writers, and must be short: never across a wait for
- * a client. Writes run one after the other, several callers' changes in one durable commit (group
- * commit). All calls are thread-safe; one transaction belongs to one thread.
+ * Reads see one consistent state, never wait for writers, and must be short: never across a wait
+ * for a client. Writes run one after the other, several callers' changes in one durable commit
+ * (group commit). All calls are thread-safe; one transaction belongs to one thread.
  */
 struct store;
 struct MDB_txn;
@@ -22,8 +22,8 @@ struct MDB_txn;
 
 struct store_options {
     const char *boot_id; /* of the machine now; "" = unknown, counts as the same as before */
-    uint64_t map_bytes;  /* address space to reserve; 0 = default. The database grows beyond it if it
-                            must, at the price of one short pause */
+    uint64_t map_bytes; /* address space to reserve; 0 = default. The database grows beyond it if it
+                           must, at the price of one short pause */
 };
 
 /*

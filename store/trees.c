@@ -18,7 +18,8 @@ static MDB_val tree_key(size_t *tree)
 static uint64_t read_u64(const MDB_val *value)
 {
     uint64_t number = 0;
-    memcpy(&number, value->mv_data, value->mv_size < sizeof number ? value->mv_size : sizeof number);
+    memcpy(&number, value->mv_data,
+           value->mv_size < sizeof number ? value->mv_size : sizeof number);
     return number;
 }
 

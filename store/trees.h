@@ -5,8 +5,8 @@
 #include "store/store.h"
 
 /*
- * Which tree belongs to which snapshot (kept by store_snapshot_put and _delete), and which trees have
- * content that is not known to be on disk yet.
+ * Which tree belongs to which snapshot (kept by store_snapshot_put and _delete), and which trees
+ * have content that is not known to be on disk yet.
  */
 
 /* The first tree whose id is at least *inout_tree: 1 and its id, or 0 when there is none. */

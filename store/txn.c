@@ -7,9 +7,10 @@
 #include "store/internal.h"
 
 /*
- * Group commit. A caller queues its change; the first to find no leader becomes it, takes all that is
- * queued, runs the changes in one LMDB transaction and commits. Those that come meanwhile wait, and one
- * of them leads the next group. LMDB flushes the disk once a commit, however many changes are in it.
+ * Group commit. A caller queues its change; the first to find no leader becomes it, takes all that
+ * is queued, runs the changes in one LMDB transaction and commits. Those that come meanwhile wait,
+ * and one of them leads the next group. LMDB flushes the disk once a commit, however many changes
+ * are in it.
  */
 struct queued_change {
     store_change *run;
@@ -29,11 +30,11 @@ int store_raise(struct error *error, int mdb_rc, const char *what)
         errno = mdb_rc;
         return error_errno(error, "%s", what);
     }
-    enum error_code code = mdb_rc == MDB_MAP_FULL ? ERROR_NO_SPACE
-                           : mdb_rc == MDB_CORRUPTED || mdb_rc == MDB_PAGE_NOTFOUND ||
-                                     mdb_rc == MDB_INVALID
-                               ? ERROR_CORRUPT
-                               : ERROR_IO;
+    enum error_code code =
+        mdb_rc == MDB_MAP_FULL ? ERROR_NO_SPACE
+        : mdb_rc == MDB_CORRUPTED || mdb_rc == MDB_PAGE_NOTFOUND || mdb_rc == MDB_INVALID
+            ? ERROR_CORRUPT
+            : ERROR_IO;
     return error_set(error, code, "%s: %s", what, mdb_strerror(mdb_rc));
 }
 
@@ -81,8 +82,7 @@ int store_delete(struct store_txn *txn, enum store_table table, MDB_val *key, MD
 {
     txn->changed = true;
     int rc = mdb_del(txn->mdb, txn->store->tables[table], key, value);
-    return rc == 0 || rc == MDB_NOTFOUND ? 0
-                                         : store_raise(error, rc, "cannot write the metadata");
+    return rc == 0 || rc == MDB_NOTFOUND ? 0 : store_raise(error, rc, "cannot write the metadata");
 }
 
 static int grow_map(struct store *store, struct error *error)

@@ -95,8 +95,7 @@ static void probe_volume(const struct daemon *daemon)
                  tree_clone_method_name(method));
 }
 
-static int start_serving(struct daemon *daemon, const struct options *options,
-                         struct error *error)
+static int start_serving(struct daemon *daemon, const struct options *options, struct error *error)
 {
     static const char *const services[] = {SNAPSHOT_SERVICE_NAME};
     static const struct rpc_server_options server_options = {0};

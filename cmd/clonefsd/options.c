@@ -87,8 +87,8 @@ static int set_top(struct options *options, const char *key, const struct config
     return 0;
 }
 
-static int set_snapshots(struct options *options, const char *key,
-                         const struct config_value *value, struct error *error)
+static int set_snapshots(struct options *options, const char *key, const struct config_value *value,
+                         struct error *error)
 {
     struct snapshotter_options *snapshots = &options->snapshots;
     bool is_view = strcmp(key, "view") == 0;

@@ -7,7 +7,8 @@
 #include "base/log.h"
 #include "snapshotter/snapshotter.h"
 
-/* What the daemon was told: by default, by the configuration file, by the command line, in this order. */
+/* What the daemon was told: by default, by the configuration file, by the command line, in this
+ * order. */
 struct options {
     char *root;
     char *address;

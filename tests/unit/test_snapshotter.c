@@ -228,8 +228,8 @@ static void a_cancelled_prepare_leaves_nothing(void **state)
 static struct snapshot_usage usage_of(const char *key)
 {
     struct snapshot_usage usage = {0};
-    assert_int_equal(
-        snapshot_usage_measure(fixture.snapshotter, "one", key, NULL, &usage, NULL), 0);
+    assert_int_equal(snapshot_usage_measure(fixture.snapshotter, "one", key, NULL, &usage, NULL),
+                     0);
     return usage;
 }
 

@@ -185,8 +185,12 @@ static void *write_many(void *argument)
         (void) snprintf(key, sizeof key, "w%d-%d", writer->number, i);
         bool refuse = i % 3 == 0;
         struct error error = {0};
-        struct put change = {"one",  key, "", (uint64_t) (writer->number * 1000 + i + 1),
-                             refuse ? ERROR_INVALID : 0, i % 2 == 0};
+        struct put change = {"one",
+                             key,
+                             "",
+                             (uint64_t) (writer->number * 1000 + i + 1),
+                             refuse ? ERROR_INVALID : 0,
+                             i % 2 == 0};
         int rc = store_write(writer->store, run_put, &change, &error);
         if (rc != (refuse ? ERROR_INVALID : 0) || has(writer->store, "one", key) != !refuse)
             writer->wrong++;
