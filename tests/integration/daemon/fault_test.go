@@ -15,7 +15,6 @@ import (
 // faulty starts a daemon with a fault on a store that ladderStore has filled.
 func faulty(t *testing.T, fault string) (*harness.Daemon, *harness.Snapshots, state) {
 	t.Helper()
-	harness.NeedFaults(t)
 	root, filled := ladderRoot(t)
 	d, err := harness.Launch(harness.Options{Root: root, Fault: fault})
 	must(t, err)
@@ -25,6 +24,7 @@ func faulty(t *testing.T, fault string) (*harness.Daemon, *harness.Snapshots, st
 
 // A step that fails, with EIO or with a full disk, fails the call and leaves nothing.
 func TestPrepareThatFailsLeavesNothing(t *testing.T) {
+	harness.NeedFaults(t)
 	for _, step := range []string{"tree.clone.file", "tree.clone.file@3"} {
 		for _, errno := range []int{5, 28} {
 			t.Run(fmt.Sprintf("%s=%d", step, errno), func(t *testing.T) {
@@ -43,6 +43,7 @@ func TestPrepareThatFailsLeavesNothing(t *testing.T) {
 
 // A transaction that fails, with EIO or with a full disk, fails the call, and the store stays as it was.
 func TestACommitOfTheStoreThatFailsChangesNothing(t *testing.T) {
+	harness.NeedFaults(t)
 	for _, op := range everyOperation {
 		for _, errno := range []int{5, 28} {
 			op, errno := op, errno
@@ -56,7 +57,6 @@ func TestACommitOfTheStoreThatFailsChangesNothing(t *testing.T) {
 
 // failOneCommit lets the first, the second... transaction of a daemon fail, until that is the call's own.
 func failOneCommit(t *testing.T, op operation, errno int) {
-	harness.NeedFaults(t)
 	for pass := 1; pass <= maxPasses; pass++ {
 		root, filled := ladderRoot(t)
 		d, err := harness.Launch(harness.Options{Root: root, Fault: fmt.Sprintf("store.before_commit@%d=%d", pass, errno)})
@@ -90,6 +90,7 @@ func hanging(t *testing.T, step string) (*harness.Daemon, *harness.Snapshots, st
 }
 
 func TestARunningPrepareShowsNothingAndPinsItsParent(t *testing.T) {
+	harness.NeedFaults(t)
 	for _, step := range hangingSteps {
 		t.Run(step, func(t *testing.T) {
 			d, s, filled := hanging(t, step)
@@ -106,6 +107,7 @@ func TestARunningPrepareShowsNothingAndPinsItsParent(t *testing.T) {
 }
 
 func TestARunningPrepareReservesItsKey(t *testing.T) {
+	harness.NeedFaults(t)
 	for _, step := range hangingSteps {
 		t.Run(step, func(t *testing.T) {
 			_, s, _ := hanging(t, step)
