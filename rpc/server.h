@@ -29,10 +29,10 @@ enum rpc_kind {
 
 struct rpc_method {
     const char *path; /* "/package.Service/Method" */
-    enum rpc_kind kind;
     const ProtobufCMessageDescriptor *request;
-    enum rpc_lane lane; /* of the first step */
     rpc_step *step;
+    enum rpc_lane lane; /* of the first step */
+    enum rpc_kind kind;
     unsigned max_live; /* calls beyond so many wait inside core, unread; 0 = default */
 };
 

@@ -284,19 +284,20 @@ static void update(struct rpc_call *call)
     owned(labels_clear) struct labels labels = LABELS_NULL;
     owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
     struct error error = {0};
-    const char *key = message->info ? message->info->name : "";
+    const InfoMessage none = CONTAINERD__SERVICES__SNAPSHOTS__V1__INFO__INIT;
+    const InfoMessage *info = message->info ? message->info : &none;
     struct snapshot_request request = {
-        .snapshotter = message->snapshotter, .key = key, .parent = "", .labels = &labels};
+        .snapshotter = message->snapshotter, .key = info->name, .parent = "", .labels = &labels};
     int rc = check_names(request.snapshotter, request.key, &error);
     if (rc == 0) {
-        read_labels(message->info->labels, message->info->n_labels, &labels);
+        read_labels(info->labels, info->n_labels, &labels);
         rc = snapshot_update(rpc_call_service(call), &request,
                              message->update_mask ? message->update_mask->paths : NULL,
                              message->update_mask ? message->update_mask->n_paths : 0, &record,
                              &error);
     }
     if (rc != 0)
-        fail(call, "Update", key, &error);
+        fail(call, "Update", info->name, &error);
     else
         reply_info(call, &record);
 }
@@ -456,28 +457,48 @@ static void list(struct rpc_call *call)
     list_step(call);
 }
 
-#define METHOD(name, message, lane_, step_)                                                        \
-    {                                                                                              \
-        .path = "/" SNAPSHOT_SERVICE_NAME "/" name,                                                \
-        .request = &containerd__services__snapshots__v1__##message##__descriptor, .lane = lane_,   \
-        .step = step_                                                                              \
-    }
-
 static const struct rpc_method methods[] = {
-    METHOD("Prepare", prepare_snapshot_request, RPC_LANE_TXN, prepare),
-    METHOD("View", view_snapshot_request, RPC_LANE_TXN, view),
-    METHOD("Mounts", mounts_request, RPC_LANE_INSTANT, mounts),
-    METHOD("Commit", commit_snapshot_request, RPC_LANE_TXN, commit),
-    METHOD("Remove", remove_snapshot_request, RPC_LANE_TXN, remove_snapshot),
-    METHOD("Stat", stat_snapshot_request, RPC_LANE_INSTANT, stat_snapshot),
-    METHOD("Update", update_snapshot_request, RPC_LANE_TXN, update),
-    METHOD("Usage", usage_request, RPC_LANE_QUICK, usage),
-    METHOD("Cleanup", cleanup_request, RPC_LANE_QUICK, cleanup),
+    {.path = "/" SNAPSHOT_SERVICE_NAME "/Prepare",
+     .request = &containerd__services__snapshots__v1__prepare_snapshot_request__descriptor,
+     .step = prepare,
+     .lane = RPC_LANE_TXN},
+    {.path = "/" SNAPSHOT_SERVICE_NAME "/View",
+     .request = &containerd__services__snapshots__v1__view_snapshot_request__descriptor,
+     .step = view,
+     .lane = RPC_LANE_TXN},
+    {.path = "/" SNAPSHOT_SERVICE_NAME "/Mounts",
+     .request = &containerd__services__snapshots__v1__mounts_request__descriptor,
+     .step = mounts,
+     .lane = RPC_LANE_INSTANT},
+    {.path = "/" SNAPSHOT_SERVICE_NAME "/Commit",
+     .request = &containerd__services__snapshots__v1__commit_snapshot_request__descriptor,
+     .step = commit,
+     .lane = RPC_LANE_TXN},
+    {.path = "/" SNAPSHOT_SERVICE_NAME "/Remove",
+     .request = &containerd__services__snapshots__v1__remove_snapshot_request__descriptor,
+     .step = remove_snapshot,
+     .lane = RPC_LANE_TXN},
+    {.path = "/" SNAPSHOT_SERVICE_NAME "/Stat",
+     .request = &containerd__services__snapshots__v1__stat_snapshot_request__descriptor,
+     .step = stat_snapshot,
+     .lane = RPC_LANE_INSTANT},
+    {.path = "/" SNAPSHOT_SERVICE_NAME "/Update",
+     .request = &containerd__services__snapshots__v1__update_snapshot_request__descriptor,
+     .step = update,
+     .lane = RPC_LANE_TXN},
     {.path = "/" SNAPSHOT_SERVICE_NAME "/List",
-     .kind = RPC_SERVER_STREAM,
      .request = &containerd__services__snapshots__v1__list_snapshots_request__descriptor,
+     .step = list,
      .lane = RPC_LANE_QUICK,
-     .step = list},
+     .kind = RPC_SERVER_STREAM},
+    {.path = "/" SNAPSHOT_SERVICE_NAME "/Usage",
+     .request = &containerd__services__snapshots__v1__usage_request__descriptor,
+     .step = usage,
+     .lane = RPC_LANE_QUICK},
+    {.path = "/" SNAPSHOT_SERVICE_NAME "/Cleanup",
+     .request = &containerd__services__snapshots__v1__cleanup_request__descriptor,
+     .step = cleanup,
+     .lane = RPC_LANE_QUICK},
 };
 
 void snapshot_service_add(struct rpc_server *server, struct snapshotter *snapshotter)

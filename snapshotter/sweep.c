@@ -1,43 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
+#include "base/id_list.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "snapshotter/internal.h"
 #include "store/trees.h"
-
-/* Ascending ids of trees. */
-struct id_list {
-    uint64_t *ids;
-    size_t count;
-    size_t capacity;
-};
-
-static void id_list_clear(struct id_list *list)
-{
-    mem_free(&list->ids);
-}
-
-static void id_list_add(struct id_list *list, uint64_t id)
-{
-    if (list->count == list->capacity) {
-        list->capacity = list->capacity ? list->capacity * 2 : 256;
-        list->ids = mem_resize(list->ids, list->capacity, sizeof *list->ids);
-    }
-    list->ids[list->count++] = id;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *) a;
-    uint64_t right = *(const uint64_t *) b;
-    return left < right ? -1 : left > right;
-}
 
 static int list_recorded(struct store *store, struct id_list *out_list, struct error *error)
 {
@@ -49,24 +18,6 @@ static int list_recorded(struct store *store, struct id_list *out_list, struct e
         rc = 0;
     }
     return rc;
-}
-
-static int list_on_disk(const struct store_root *root, struct id_list *out_list,
-                        struct error *error)
-{
-    int fd = fd_open_dir(root->trees_fd, ".");
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir) {
-        fd_close(&fd);
-        return error_errno(error, "cannot read the folder trees");
-    }
-    for (struct dirent *entry; (entry = readdir(dir));)
-        if (fd_name_is_id(entry->d_name))
-            id_list_add(out_list, strtoull(entry->d_name, NULL, 10));
-    (void) closedir(dir);
-    if (out_list->count > 0)
-        qsort(out_list->ids, out_list->count, sizeof *out_list->ids, compare_ids);
-    return 0;
 }
 
 static int discard(const struct store_root *root, uint64_t tree, struct error *error)
@@ -105,7 +56,7 @@ int snapshotter_sweep(struct store *store, const struct store_root *root, struct
     owned(id_list_clear) struct id_list missing = {0};
     int rc = list_recorded(store, &recorded, error);
     if (rc == 0)
-        rc = list_on_disk(root, &on_disk, error);
+        rc = id_list_read(&on_disk, root->trees_fd, error);
     size_t swept = 0;
     size_t r = 0;
     size_t d = 0;

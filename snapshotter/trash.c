@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshotter/trash.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cancel.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/fd.h"
+#include "base/id_list.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -29,35 +28,23 @@ struct trash {
     bool work; /* under lock */
 };
 
-static int open_names(const struct store_root *root, DIR **out_dir)
-{
-    int fd = fd_open_dir(root->trash_fd, ".");
-    *out_dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!*out_dir)
-        fd_close(&fd);
-    return *out_dir ? 0 : -1;
-}
-
 /* One pass over the folder. True if something had to stay. */
 static bool delete_all(const struct store_root *root, const struct cancel *cancel)
 {
-    DIR *names = NULL;
-    if (open_names(root, &names) != 0) {
-        log_error("cannot read the trash: errno %d", errno);
-        return true;
-    }
-    bool left = false;
-    for (struct dirent *entry; !cancel_requested(cancel) && (entry = readdir(names));) {
-        struct error error = {0};
-        if (!fd_name_is_id(entry->d_name))
-            continue;
-        if (tree_remove(root->trash_fd, entry->d_name, cancel, &error) == 0)
+    owned(id_list_clear) struct id_list list = {0};
+    struct error error = {0};
+    if (id_list_read(&list, root->trash_fd, &error) != 0)
+        log_error("the trash stays for now: %s", error.message);
+    bool left = error.code != 0;
+    for (size_t i = 0; i < list.count && !cancel_requested(cancel); i++) {
+        char name[TREE_NAME_SIZE];
+        tree_name(list.ids[i], name);
+        if (tree_remove(root->trash_fd, name, cancel, &error) == 0)
             continue;
         left = true;
         if (error.code != ERROR_CANCELLED)
-            log_info("trash %s stays for now: %s", entry->d_name, error.message);
+            log_info("trash %s stays for now: %s", name, error.message);
     }
-    (void) closedir(names);
     return left;
 }
 

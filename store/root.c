@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/root.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,8 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/id_list.h"
 #include "base/mem.h"
 #include "base/volume.h"
 
@@ -100,17 +101,8 @@ void store_root_close(struct store_root *root)
 
 static bool folder_is_empty(int dirfd)
 {
-    int fd = fd_open_dir(dirfd, ".");
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir) {
-        fd_close(&fd);
-        return false;
-    }
-    bool empty = true;
-    for (struct dirent *entry; empty && (entry = readdir(dir));)
-        empty = !fd_name_is_id(entry->d_name);
-    (void) closedir(dir);
-    return empty;
+    owned(id_list_clear) struct id_list list = {0};
+    return id_list_read(&list, dirfd, NULL) == 0 && list.count == 0;
 }
 
 bool store_root_is_empty(const struct store_root *root)

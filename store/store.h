@@ -63,11 +63,11 @@ void store_read_end(struct store_txn *txn);
 typedef int store_change(struct store_txn *txn, void *context, struct error *error);
 
 /*
- * Runs the change and makes it durable; other callers' changes may share the commit. Returns what
- * the change returned, or the commit's failure, after which nothing of it is there. Blocks for one
+ * Runs a change and makes it durable; other callers' changes may share the commit. Returns what
+ * run returned, or the commit's failure, after which nothing of it is there. Blocks for one
  * or two flushes of the disk.
  */
-int store_write(struct store *store, store_change *change, void *context, struct error *error);
+int store_write(struct store *store, store_change *run, void *context, struct error *error);
 
 /* A new id: positive, never given out before by this store, not even before a crash. */
 int store_new_id(struct store *store, uint64_t *out_id, struct error *error);

@@ -3,20 +3,17 @@
 /* clonefsd: wires store, snapshotter and rpc together and waits for a signal. */
 
 #include <errno.h>
-#include <locale.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/process.h"
 #include "cmd/clonefsd/options.h"
 #include "rpc/health.h"
 #include "rpc/listener.h"
@@ -51,19 +48,6 @@ static sigset_t block_signals(void)
     (void) pthread_sigmask(SIG_BLOCK, &handled, NULL);
     (void) signal(SIGPIPE, SIG_IGN);
     return handled;
-}
-
-/* Before any thread exists. */
-static void prepare_process(void)
-{
-    (void) umask(0);
-    (void) setlocale(LC_CTYPE, "C.UTF-8");
-    (void) mallopt(M_ARENA_MAX, 2);
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void) setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 static int open_store(struct daemon *daemon, const struct options *options, struct error *error)
@@ -182,7 +166,7 @@ static int forget(const struct options *options, struct error *error)
 static int run(const struct options *options, struct error *error)
 {
     log_set_level(options->log_level);
-    prepare_process();
+    process_prepare();
     return options->forget_snapshotter ? forget(options, error) : serve(options, error);
 }
 

@@ -146,31 +146,41 @@ static const char **find_flag(struct arguments *arguments, const char *name, siz
     return NULL;
 }
 
+/* Takes the value of the flag argv[*inout_i], which may be in the next argument. */
+static int take_value(int argc, char **argv, int *inout_i, const char **out_value,
+                      struct error *error)
+{
+    const char *argument = argv[*inout_i];
+    const char *equals = strchr(argument, '=');
+    if (equals)
+        *out_value = equals + 1;
+    else if (*inout_i + 1 < argc)
+        *out_value = argv[++*inout_i];
+    else
+        return error_set(error, ERROR_INVALID, "%s needs a value: clonefsd --help", argument);
+    if (!(*out_value)[0])
+        return error_set(error, ERROR_INVALID, "the value of %s must not be empty", argument);
+    return 0;
+}
+
 static int read_arguments(int argc, char **argv, struct options *options,
                           struct arguments *out_arguments, struct error *error)
 {
-    for (int i = 1; i < argc; i++) {
+    int rc = 0;
+    for (int i = 1; rc == 0 && i < argc; i++) {
         const char *argument = argv[i];
-        size_t length = strcspn(argument, "=");
-        const char **place = find_flag(out_arguments, argument, length);
-        if (strcmp(argument, "--version") == 0)
+        const char **place = find_flag(out_arguments, argument, strcspn(argument, "="));
+        if (place)
+            rc = take_value(argc, argv, &i, place, error);
+        else if (strcmp(argument, "--version") == 0)
             options->show_version = true;
         else if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0)
             options->show_help = true;
-        else if (!place)
-            return error_set(error, ERROR_INVALID,
-                             "unknown option %s: clonefsd --help lists what there is", argument);
-        else if (argument[length] == '=')
-            *place = argument + length + 1;
-        else if (i + 1 < argc)
-            *place = argv[++i];
         else
-            return error_set(error, ERROR_INVALID, "%s needs a value: clonefsd --help", argument);
-        if (place && !(*place)[0])
-            return error_set(error, ERROR_INVALID, "%.*s must not be empty", (int) length,
-                             argument);
+            rc = error_set(error, ERROR_INVALID,
+                           "unknown option %s: clonefsd --help lists what there is", argument);
     }
-    return 0;
+    return rc;
 }
 
 int options_read(int argc, char **argv, struct options *out_options, struct error *error)
