@@ -88,7 +88,7 @@ int hardlinks_link(struct hardlinks *links, struct hardlink_group *group, struct
                    const char *name, struct error *error)
 {
     if (!wait_until_published(links, group))
-        return error_set(error, ERROR_IO, "another name of this file could not be cloned");
+        return 0; /* the thread that claimed the group fails the walk, and knows why */
     if (walk_use(links->walk, group->dir) != 0)
         return error_errno(error, "cannot open the directory of another name of this file");
     int result = linkat(group->dir->fds[TARGET], group->name, dir->fds[TARGET], name, 0);

@@ -122,31 +122,29 @@ struct handle_path {
     char text[32];
 };
 
-static const char *handle_path(int fd, struct handle_path *path)
+static struct handle_path handle_path(int fd)
 {
-    (void) snprintf(path->text, sizeof path->text, "/proc/self/fd/%d", fd);
-    return path->text;
+    struct handle_path path = {""};
+    (void) snprintf(path.text, sizeof path.text, "/proc/self/fd/%d", fd);
+    return path;
 }
 
 ssize_t os_xattr_list(int fd, char *names, size_t size)
 {
-    struct handle_path path;
     ssize_t length = flistxattr(fd, names, size);
-    return length < 0 && errno == EBADF ? listxattr(handle_path(fd, &path), names, size) : length;
+    return length < 0 && errno == EBADF ? listxattr(handle_path(fd).text, names, size) : length;
 }
 
 ssize_t os_xattr_get(int fd, const char *name, void *value, size_t size)
 {
-    struct handle_path path;
     ssize_t length = fgetxattr(fd, name, value, size);
-    return length < 0 && errno == EBADF ? getxattr(handle_path(fd, &path), name, value, size)
+    return length < 0 && errno == EBADF ? getxattr(handle_path(fd).text, name, value, size)
                                         : length;
 }
 
 int os_xattr_set(int fd, const char *name, const void *value, size_t size)
 {
-    struct handle_path path;
     int result = fsetxattr(fd, name, value, size, 0);
-    return result < 0 && errno == EBADF ? setxattr(handle_path(fd, &path), name, value, size, 0)
+    return result < 0 && errno == EBADF ? setxattr(handle_path(fd).text, name, value, size, 0)
                                         : result;
 }

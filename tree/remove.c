@@ -27,25 +27,33 @@ static void mark_busy(struct removal *removal, struct walk_dir *dir, const char 
         mem_free(&path);
 }
 
-/* Clears what may forbid to remove name from dirfd. Best effort: the next try tells. */
+enum { LOCKS = OS_FLAG_IMMUTABLE | OS_FLAG_APPEND };
+
+/* These clear what may forbid a removal. Best effort: the next try tells. */
+static void unlock_dir(int fd)
+{
+    (void) os_change_flags(fd, LOCKS, false);
+    (void) fchmod(fd, 0700);
+}
+
 static void unlock_entry(int dirfd, const char *name)
 {
     struct os_stat found;
-    unsigned locks = OS_FLAG_IMMUTABLE | OS_FLAG_APPEND;
-    (void) os_change_flags(dirfd, locks, false);
-    (void) fchmod(dirfd, 0700);
     if (os_stat_at(dirfd, name, &found) != 0 || !(S_ISREG(found.mode) || S_ISDIR(found.mode)))
         return; /* a device must not be opened, and has no flags */
     owned(fd_close) int fd = os_open_file(dirfd, name);
     if (fd >= 0)
-        (void) os_change_flags(fd, locks, false);
+        (void) os_change_flags(fd, LOCKS, false);
 }
 
-/* unlinkat(2) that does not stop at flags; what is gone already counts as removed. */
-static int unlink_entry(int dirfd, const char *name, int flags)
+/* unlinkat(2) that does not stop at flags; what is gone already counts as removed. The directory
+ * itself is unlocked only if it is a part of the tree. */
+static int unlink_entry(int dirfd, const char *name, int flags, bool in_tree)
 {
     int result = unlinkat(dirfd, name, flags);
     if (result != 0 && (errno == EPERM || errno == EACCES)) {
+        if (in_tree)
+            unlock_dir(dirfd);
         unlock_entry(dirfd, name);
         result = unlinkat(dirfd, name, flags);
     }
@@ -57,7 +65,7 @@ static int remove_entry(void *context, struct walk_dir *dir, const struct dir_en
 {
     struct removal *removal = context;
     bool is_dir = entry->type == DT_DIR;
-    if (!is_dir && unlink_entry(dir->fds[0], entry->name, 0) != 0) {
+    if (!is_dir && unlink_entry(dir->fds[0], entry->name, 0, true) != 0) {
         is_dir = errno == EISDIR; /* of unknown type */
         if (!is_dir && errno != EBUSY)
             return error_errno(error, "cannot remove");
@@ -95,7 +103,7 @@ static int remove_dir(void *context, struct walk_dir *dir, struct error *error)
     }
     if (walk_use(removal->walk, parent) != 0)
         return walk_open_error(error);
-    int result = unlink_entry(parent->fds[0], dir->name, AT_REMOVEDIR);
+    int result = unlink_entry(parent->fds[0], dir->name, AT_REMOVEDIR, true);
     int sys = errno;
     walk_unuse(removal->walk, parent);
     if (result == 0)
@@ -112,7 +120,7 @@ static const struct walk_visitor visitor = {
 
 static int remove_root(int dirfd, const char *name, int flags, struct error *error)
 {
-    if (unlink_entry(dirfd, name, flags) == 0)
+    if (unlink_entry(dirfd, name, flags, false) == 0)
         return 0;
     if (means_busy(errno))
         return error_set(error, ERROR_BUSY, "%s is in use", name);

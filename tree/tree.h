@@ -12,7 +12,10 @@
  * Directory trees as clients of a snapshot see them. All calls take "entry NAME of directory FD",
  * the shape that clonefile(2) has, and reach every file relative to directory descriptors: names
  * are bytes, paths may be longer than PATH_MAX, links are never followed and mount points never
- * crossed (invariant 9). Calls are thread-safe; they block on the disk, never on anything else.
+ * crossed (invariant 9). Where NAME is given as a path, only its last component is guarded so.
+ * Descriptors and memory are bounded whatever the shape of a tree: some 100 descriptors, a few MiB.
+ * Calls are thread-safe; they block on the disk, never on anything else. A message names the entry
+ * that failed by its path below the root.
  */
 
 /* What a volume can do, found out by trying (tree_probe). */
@@ -21,7 +24,8 @@ enum tree_clone_method {
     TREE_CLONE_COPY     /* byte copy, the honest fallback */
 };
 
-/* Tries a real clone of a small file in dirfd (files made and removed there). */
+/* Tries a real clone of a small file in dirfd; the two files have no name any more when it runs.
+ * ERROR_IO, ERROR_NO_SPACE. */
 int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *error);
 
 /* "reflink (FICLONE)", "byte copy" */
@@ -34,19 +38,22 @@ struct tree_clone_options {
 
 struct tree_clone_result {
     uint64_t entries;      /* files of every kind, the root included */
-    uint64_t bytes_shared; /* cloned */
-    uint64_t bytes_copied; /* copied, because a clone was not possible */
+    uint64_t bytes_shared; /* cloned: sizes of the files, holes included */
+    uint64_t bytes_copied; /* copied, because a clone was not possible; without holes */
     struct timestamp time; /* the file system's own clock after the last change that the clone made:
-                              an inode whose ctime is not later is still as it was cloned */
+                              an inode whose ctime is not later is still as it was cloned, unless it
+                              was changed within the same tick of that clock (some 4 ms) */
 };
 
 /*
  * Clones the tree src_name of src_dirfd to the new name dst_name in dst_dirfd (same or another
  * volume). The clone equals its origin as invariant 7 says: bytes, types, modes with set-id bits,
  * owners, atimes and mtimes to the nanosecond, xattrs (security.capability and POSIX ACLs among
- * them), hard-link groups, device nodes, FIFOs, sockets, holes. On failure what was made so far is
- * left for the caller to throw away. ERROR_CANCELLED if asked to stop; ERROR_PRECONDITION if
- * something is mounted inside the tree (what it hides cannot be cloned); ERROR_NO_SPACE, ERROR_IO.
+ * them), hard-link groups, device nodes, FIFOs, sockets, holes, immutable, append-only and no-dump
+ * flags. The origin must not change meanwhile; its atimes stay. On failure what was made so far is
+ * left for the caller to throw away. ERROR_CANCELLED if asked to stop; ERROR_EXISTS if dst_name is
+ * taken; ERROR_PRECONDITION if something is mounted inside the tree (what it hides cannot be
+ * cloned), or if it is seen to change; ERROR_NO_SPACE, ERROR_IO.
  */
 int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *dst_name,
                const struct tree_clone_options *options, struct tree_clone_result *out_result,
@@ -65,22 +72,24 @@ struct tree_usage {
  * Measures the tree. With since, only inodes whose ctime is later count: what was added or
  * changed after a clone that ended at *since (tree_clone_result.time). A file of which one byte or
  * one attribute was changed counts whole, although the rest may still be shared. Mounts inside
- * are not entered and not counted.
+ * are not entered and not counted. The tree may be in use.
  */
 int tree_measure(int dirfd, const char *name, const struct timestamp *since,
                  const struct cancel *cancel, struct tree_usage *out_usage, struct error *error);
 
 /*
- * Compares two trees entry by entry in all that tree_clone promises, but for atimes. Returns 0 when
- * equal, 1 when not, with the first difference (path and what differs) in *out_difference, which
- * the caller frees with mem_free; negative on errors.
+ * Compares two trees entry by entry in all that tree_clone promises, but for atimes; of holes only
+ * that none of the first tree is filled in the second. Neither may change. Returns 0 when equal, 1
+ * when not, with the first difference (path and what differs) in *out_difference, which the caller
+ * frees with mem_free; negative on errors.
  */
 int tree_compare(int a_dirfd, const char *a_name, int b_dirfd, const char *b_name,
                  char **out_difference, struct error *error);
 
 /*
- * Removes the tree name of dirfd, clearing immutable and append-only flags on the way. What is
- * busy (a mount inside, EBUSY) stays, everything else goes; then ERROR_BUSY is the answer and the
- * call may be repeated later. 0 also if there was nothing. Polls cancel between files.
+ * Removes the tree name of dirfd, which may be a single file, clearing immutable and append-only
+ * flags on the way. What is busy (a mount inside, EBUSY) stays, everything else goes; then
+ * ERROR_BUSY is the answer and the call may be repeated later. 0 also if there was nothing. Polls
+ * cancel between files.
  */
 int tree_remove(int dirfd, const char *name, const struct cancel *cancel, struct error *error);

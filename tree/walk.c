@@ -17,7 +17,7 @@ enum {
     /* A smaller tree is finished before another thread would be at work. */
     ENTRIES_BEFORE_THREADS = 512,
     /* Directories that wait, open, for the rest of their entries to be read. */
-    SUSPENDED_MAX = 16
+    SUSPENDED_MAX = 8
 };
 
 struct walk {
@@ -284,11 +284,9 @@ int walk_open_error(struct error *error)
 
 int walk_root_error(const char *name, struct error *error)
 {
-    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
-        return error_set(error, ERROR_PRECONDITION, "%s is no directory", name);
-    int code = walk_open_error(error);
-    (void) error_wrap(error, "%s", name);
-    return code;
+    if (errno == EXDEV)
+        return error_set(error, ERROR_PRECONDITION, "something is mounted on %s", name);
+    return error_errno(error, "cannot open the tree %s", name);
 }
 
 static int open_dir(struct walk *walk, struct walk_dir *dir, bool *out_opened, struct error *error)

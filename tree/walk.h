@@ -69,5 +69,5 @@ void walk_unref(struct walk *walk, struct walk_dir *dir);
  * it changed meanwhile (both ERROR_PRECONDITION), or the disk failed. Returns the code. */
 int walk_open_error(struct error *error);
 
-/* The same for the root of a tree: ERROR_PRECONDITION also if it is missing. */
+/* The same for the root of a tree, which is never missing for good reasons: else ERROR_IO. */
 int walk_root_error(const char *name, struct error *error);

@@ -15,6 +15,9 @@
 /* Open directories that nobody uses at the moment. */
 enum { IDLE_MAX = 32 };
 
+/* A path with more components is opened in two steps. */
+enum { HOP = 16 };
+
 /* Of a path in a message. */
 enum { DESCRIPTION_MAX = 400 };
 
@@ -165,19 +168,28 @@ static int open_from(const struct walk_dir_pool *pool, const struct walk_dir *ba
     return 0;
 }
 
-int walk_dir_use(struct walk_dir_pool *pool, struct walk_dir *dir)
+/* The nearest open ancestor of dir, or dir itself, in use; *out_distance tells how far it is. */
+static struct walk_dir *use_nearest_open(struct walk_dir_pool *pool, struct walk_dir *dir,
+                                         unsigned *out_distance)
 {
     struct walk_dir *base = dir;
+    *out_distance = 0;
     (void) pthread_mutex_lock(&pool->lock);
-    while (!is_open(base))
+    while (!is_open(base)) {
         base = base->parent;
+        (*out_distance)++;
+    }
     begin_use(pool, base);
     (void) pthread_mutex_unlock(&pool->lock);
-    if (base == dir)
-        return 0;
+    return base;
+}
 
+/* Opens dir and begins its use, and ends that of base. */
+static int open_and_use(struct walk_dir_pool *pool, struct walk_dir *base, struct walk_dir *dir)
+{
     int fds[WALK_TREES_MAX] = {-1, -1};
     int result = open_from(pool, base, dir, fds);
+    int saved = errno;
     (void) pthread_mutex_lock(&pool->lock);
     end_use(pool, base);
     if (result == 0 && is_open(dir)) {
@@ -190,7 +202,25 @@ int walk_dir_use(struct walk_dir_pool *pool, struct walk_dir *dir)
     (void) pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < WALK_TREES_MAX; i++)
         fd_close(&fds[i]);
+    errno = saved;
     return result;
+}
+
+int walk_dir_use(struct walk_dir_pool *pool, struct walk_dir *dir)
+{
+    unsigned distance;
+    struct walk_dir *base = use_nearest_open(pool, dir, &distance);
+    if (distance > HOP) {
+        /* Whoever climbs up a deep tree comes by here at each level: a landing on the way makes the
+         * next ones short. */
+        struct walk_dir *landing = dir;
+        for (unsigned i = 0; i < HOP; i++)
+            landing = landing->parent;
+        if (open_and_use(pool, base, landing) != 0)
+            return -1;
+        base = landing;
+    }
+    return distance == 0 ? 0 : open_and_use(pool, base, dir);
 }
 
 void walk_dir_unuse(struct walk_dir_pool *pool, struct walk_dir *dir)

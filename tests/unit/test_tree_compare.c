@@ -264,7 +264,7 @@ static void a_missing_tree_is_an_error(void **state)
     char *difference = NULL;
     tree_sample_dir(fixture->fd, "origin");
     assert_int_equal(tree_compare(fixture->fd, "origin", fixture->fd, "missing", &difference, NULL),
-                     ERROR_PRECONDITION);
+                     ERROR_IO);
     assert_null(difference);
 }
 
