@@ -34,7 +34,14 @@ clonefsd_said_ready() {
 }
 clonefsd_listens() { clonefsd_said_ready "$1" || pid_gone "$(clonefsd_pid)"; }
 
-# clonefsd_stop: SIGTERM; 1 if it took more than 5 s.
-clonefsd_stop() { pid_stop "$(clonefsd_pid)" 5; }
+# clonefsd_stop: SIGTERM; 1 if it took more than 5 s, or was gone already.
+clonefsd_stop() {
+    if pid_gone "$(clonefsd_pid)"; then
+        warn "clonefsd ended by itself; its log ends:"
+        tail -n 5 "$CLONEFSD_LOG" >&2
+        return 1
+    fi
+    pid_stop "$(clonefsd_pid)" 5
+}
 clonefsd_kill() { pid_kill "$(clonefsd_pid)"; }
 clonefsd_cleanup() { [ ! -f "$1" ] || pid_stop "$(cat "$1")" 10 || true; }

@@ -103,6 +103,13 @@ pid_kill() {
     wait "$1" 2>/dev/null || true
 }
 
+# pid_kill_tree PID: a process and all its children.
+pid_kill_tree() {
+    local child
+    for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do pid_kill_tree "$child"; done
+    kill -KILL "$1" 2>/dev/null || true
+}
+
 # pids_below DIR: processes that name something below DIR on their command line, or have it as TMPDIR.
 pids_below() {
     local pid
