@@ -3,7 +3,6 @@
 package harness
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,17 +46,25 @@ func (d *Daemon) AwaitTrees(t testing.TB, want []string) {
 	})
 }
 
-// TrashEmptied waits until ROOT/trash is empty, an error after limit.
-func (d *Daemon) TrashEmptied(limit time.Duration) error {
-	for end := time.Now().Add(Bound(limit)); ; time.Sleep(time.Millisecond) {
-		problem := d.trashProblem()
-		if problem == "" {
+// AwaitDeletion waits until what is in ROOT/trash now is deleted, an error after limit.
+func (d *Daemon) AwaitDeletion(limit time.Duration) error {
+	trash := filepath.Join(d.Root, "trash")
+	before, err := names(trash)
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(Bound(limit)); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		gone := 0
+		for _, name := range before {
+			if _, err := os.Lstat(filepath.Join(trash, name)); os.IsNotExist(err) {
+				gone++
+			}
+		}
+		if gone == len(before) {
 			return nil
 		}
-		if time.Now().After(end) {
-			return errors.New(problem)
-		}
 	}
+	return fmt.Errorf("%v in ROOT/trash are still there after %v", before, limit)
 }
 
 func (d *Daemon) trashProblem() string {

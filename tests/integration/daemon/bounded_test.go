@@ -25,7 +25,7 @@ func TestLargeWorkNeverDelaysSmallCalls(t *testing.T) {
 		if err := s.Remove("big child"); err != nil {
 			return err
 		}
-		return d.TrashEmptied(time.Minute)
+		return d.AwaitDeletion(time.Minute)
 	})
 	answers(t, d)
 }
