@@ -106,6 +106,7 @@ pid_kill() {
 # pid_kill_tree PID: a process and all its children.
 pid_kill_tree() {
     local child
+    # shellcheck disable=SC2013  # one line of words
     for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do pid_kill_tree "$child"; done
     kill -KILL "$1" 2>/dev/null || true
 }

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # The cases, in the order in which they run. Each runs in a subshell with set -e; what it leaves mounted below
 # $MNT is unmounted. Some build on what earlier ones imported.
-# shellcheck disable=SC2034,SC2016,SC2153  # the names in capitals come from run and from the images' .env files
+# shellcheck disable=SC2034,SC2016,SC2153,SC2154  # the names in capitals come from run and from the images' .env files
 
 CASES=(
     sample_configuration
