@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # For the scripts that run Go tests: builds with Debian's Go and packages, volumes in loop files, and a
 # clean-up that leaves no process, mount, loop device or file behind. To be sourced; sets $repo.
 
@@ -70,9 +71,10 @@ volume_make() {
     [ "$fs" = xfs ] && options='-q -m reflink=1'
     truncate -s "$size" "$work/$fs.img" && mkdir "$work/$fs" || return 1
     # shellcheck disable=SC2086
-    "mkfs.$fs" $options "$work/$fs.img" >"$log" 2>&1 &&
-        mount -o loop "$work/$fs.img" "$work/$fs" >>"$log" 2>&1 ||
-        { echo "cannot make a $fs volume: $(tail -n 1 "$log")"; return 1; }
+    if ! { "mkfs.$fs" $options "$work/$fs.img" && mount -o loop "$work/$fs.img" "$work/$fs"; } >"$log" 2>&1; then
+        echo "cannot make a $fs volume: $(tail -n 1 "$log")"
+        return 1
+    fi
 }
 
 mounts_below_work() {
