@@ -5,6 +5,7 @@
 package harness
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -122,19 +123,37 @@ func (d *Daemon) awaitListening() error {
 		d.Kill()
 		return fmt.Errorf("the daemon does not listen after %v\n%s", Bound(startBound), d.log)
 	}
-	conn, err := Dial(d.Socket)
+	conn, err := d.dial()
 	if err != nil {
 		d.Kill()
-		return err
+		return fmt.Errorf("cannot connect to %s: %w\n%s", d.Socket, err, d.log)
 	}
 	d.Conn = conn
 	return nil
 }
 
-// Dial connects to a socket with containerd's own dialer and limits.
+// dial waits until the connection is made, or the daemon is gone.
+func (d *Daemon) dial() (*grpc.ClientConn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), Bound(startBound))
+	defer cancel()
+	go func() {
+		select {
+		case <-d.exited:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return grpc.DialContext(ctx, dialer.DialAddress(d.Socket), append(dialOptions(), grpc.WithBlock())...)
+}
+
+// Dial connects to a socket with containerd's own dialer and limits, in the background as containerd does.
 func Dial(socket string) (*grpc.ClientConn, error) {
-	return grpc.Dial(dialer.DialAddress(socket), grpc.WithInsecure(), grpc.WithContextDialer(dialer.ContextDialer),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageLimit)))
+	return grpc.Dial(dialer.DialAddress(socket), dialOptions()...)
+}
+
+func dialOptions() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithInsecure(), grpc.WithContextDialer(dialer.ContextDialer),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageLimit))}
 }
 
 // Pid is the process id, as in /proc.
