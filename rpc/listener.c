@@ -92,23 +92,24 @@ static int bind_socket(struct rpc_listener *listener, struct error *error)
         return error_errno(error, "cannot make a socket");
     if (bind(listener->fd, (struct sockaddr *) &address, sizeof address) != 0)
         return error_errno(error, "cannot bind %s", listener->path);
-    if (lstat(listener->path, &listener->bound) != 0 || listen(listener->fd, 128) != 0)
+    if (lstat(listener->path, &listener->bound) != 0 || listen(listener->fd, SOMAXCONN) != 0)
         return error_errno(error, "cannot listen on %s", listener->path);
     return 0;
 }
 
-/* Takes one connection. False when accepting should pause, since the process is out of descriptors.
- */
-static bool accept_one(struct rpc_listener *listener)
+/* Takes all connections that wait. False when accepting should pause, since the process is out of
+ * descriptors. */
+static bool accept_all(struct rpc_listener *listener)
 {
-    owned(fd_close) int fd = peer_accept(listener->fd);
-    if (fd < 0)
-        return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
-    if (peer_is_trusted(fd))
-        rpc_server_add_connection(listener->server, fd_take(&fd));
-    else
-        log_warn("turned away a connection of another user than root and ours");
-    return true;
+    for (;;) {
+        owned(fd_close) int fd = peer_accept(listener->fd);
+        if (fd < 0)
+            return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+        if (peer_is_trusted(fd))
+            rpc_server_add_connection(listener->server, fd_take(&fd));
+        else
+            log_warn("turned away a connection of another user than root and ours");
+    }
 }
 
 static void *accept_loop(void *argument)
@@ -121,7 +122,7 @@ static void *accept_loop(void *argument)
         int rc = poll(polled, paused ? 1 : 2, paused ? 100 : -1);
         if (polled[0].revents)
             return NULL;
-        paused = rc > 0 && !paused && polled[1].revents && !accept_one(listener);
+        paused = rc > 0 && !paused && polled[1].revents && !accept_all(listener);
     }
 }
 

@@ -125,8 +125,9 @@ int flusher_open(struct store *store, const struct store_root *root, unsigned de
 void flusher_wake(struct flusher *flusher)
 {
     (void) pthread_mutex_lock(&flusher->lock);
+    if (!flusher->work)
+        (void) pthread_cond_broadcast(&flusher->changed);
     flusher->work = true;
-    (void) pthread_cond_broadcast(&flusher->changed);
     (void) pthread_mutex_unlock(&flusher->lock);
 }
 

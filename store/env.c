@@ -177,7 +177,6 @@ int store_open(int root_dirfd, bool data_empty, const struct store_options *opti
     struct store *store = mem_alloc(sizeof *store);
     store_gate_init(&store->gate);
     (void) pthread_mutex_init(&store->queue.lock, NULL);
-    (void) pthread_cond_init(&store->queue.finished, NULL);
     store->queue.last = &store->queue.first;
     (void) pthread_mutex_init(&store->id_lock, NULL);
     struct opening opening = {.root_dirfd = root_dirfd,
@@ -203,7 +202,6 @@ void store_close(struct store *store)
         mdb_env_close(store->env);
     store_gate_clear(&store->gate);
     (void) pthread_mutex_destroy(&store->queue.lock);
-    (void) pthread_cond_destroy(&store->queue.finished);
     (void) pthread_mutex_destroy(&store->id_lock);
     free(store);
 }

@@ -28,7 +28,6 @@ struct store_gate {
 
 struct store_write_queue {
     pthread_mutex_t lock;
-    pthread_cond_t finished;
     struct queued_change *first; /* under lock, like all below */
     struct queued_change **last;
     bool leader; /* a thread is committing */

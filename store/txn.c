@@ -17,7 +17,9 @@ struct queued_change {
     void *context;
     struct error *error;
     int result;
-    bool done;
+    bool done; /* under the queue's lock */
+    pthread_cond_t
+        wake; /* its own, so that a commit wakes those whom it concerns and nobody else */
     struct queued_change *next;
 };
 
@@ -212,28 +214,38 @@ static struct queued_change *take_queue(struct store_write_queue *queue)
     return first;
 }
 
+/* Wakes the callers of a finished group, and one of those that wait to be the next leader. */
+static void end_lead(struct store_write_queue *queue, struct queued_change *group)
+{
+    queue->leader = false;
+    for (struct queued_change *next, *change = group; change; change = next) {
+        next = change->next; /* its owner may return as soon as the lock is free */
+        change->done = true;
+        (void) pthread_cond_signal(&change->wake);
+    }
+    if (queue->first)
+        (void) pthread_cond_signal(&queue->first->wake);
+}
+
 int store_write(struct store *store, store_change *run, void *context, struct error *error)
 {
     struct store_write_queue *queue = &store->queue;
     struct queued_change own = {.run = run, .context = context, .error = error};
+    (void) pthread_cond_init(&own.wake, NULL);
     (void) pthread_mutex_lock(&queue->lock);
     *queue->last = &own;
     queue->last = &own.next;
     while (!own.done && queue->leader)
-        (void) pthread_cond_wait(&queue->finished, &queue->lock);
+        (void) pthread_cond_wait(&own.wake, &queue->lock);
     if (!own.done) {
         queue->leader = true;
         struct queued_change *group = take_queue(queue);
         (void) pthread_mutex_unlock(&queue->lock);
         run_queue(store, group);
         (void) pthread_mutex_lock(&queue->lock);
-        queue->leader = false;
-        for (struct queued_change *next, *change = group; change; change = next) {
-            next = change->next; /* its owner may return as soon as the lock is free */
-            change->done = true;
-        }
-        (void) pthread_cond_broadcast(&queue->finished);
+        end_lead(queue, group);
     }
     (void) pthread_mutex_unlock(&queue->lock);
+    (void) pthread_cond_destroy(&own.wake);
     return own.result;
 }

@@ -59,7 +59,7 @@ static int open_store(struct daemon *daemon, const struct options *options, stru
     if (rc == 0)
         rc = store_open(daemon->root.fd, store_root_is_empty(&daemon->root), &store_options,
                         &daemon->store, error);
-    return rc;
+    return rc == 0 ? 0 : error_wrap(error, "%s", options->root);
 }
 
 /* A full volume cannot be probed, and is no reason not to start: removing makes room. */
