@@ -17,6 +17,31 @@ struct commit {
     uint64_t generation; /* of the note that the tree is to be flushed */
 };
 
+/*
+ * containerd's own names are NAMESPACE/NUMBER/NAME with a number that it uses once. Such a name
+ * can be taken only if containerd's root was wiped (or a crash undid its half of the commit);
+ * AlreadyExists would be taken for success there, and the user would never see why the parent
+ * of the next layer is missing.
+ */
+static bool is_numbered(const char *name)
+{
+    const char *number = strchr(name, '/');
+    size_t digits = number ? strspn(number + 1, "0123456789") : 0;
+    return digits > 0 && number[1 + digits] == '/';
+}
+
+static int check_name(struct store_txn *txn, const struct snapshot_request *request,
+                      struct error *error)
+{
+    int rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
+    if (rc == ERROR_EXISTS && is_numbered(request->key)) {
+        if (error)
+            error->code = ERROR_PRECONDITION;
+        return ERROR_PRECONDITION;
+    }
+    return rc;
+}
+
 static int check_active(const struct snapshot_record *active, const struct commit *commit,
                         struct error *error)
 {
@@ -44,7 +69,7 @@ static int record_commit(struct store_txn *txn, void *context, struct error *err
     const struct commit *commit = context;
     const struct snapshot_request *request = commit->request;
     owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    int rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
+    int rc = check_name(txn, request, error);
     if (rc == 0)
         rc = snapshot_find(txn, request->snapshotter, commit->active_key, &record, error);
     if (rc == 0)

@@ -87,10 +87,11 @@ int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const cha
                     struct snapshot_mount *out_mount, struct error *error);
 
 /*
- * Commit: the active snapshot key becomes the committed snapshot request->key with the request's
- * labels. Only the record changes. ERROR_EXISTS, ERROR_NOT_FOUND, ERROR_PRECONDITION as
- * contract 3.4 says; request->parent "" or the active's parent, else ERROR_INVALID;
- * ERROR_UNIMPLEMENTED for a rebase; ERROR_BUSY while a Prepare has the name reserved.
+ * Commit: the active snapshot active_key becomes the committed snapshot request->key with the
+ * request's labels. Only the record changes. ERROR_EXISTS, ERROR_NOT_FOUND, ERROR_PRECONDITION as
+ * contract 3.4 says, but ERROR_PRECONDITION for a taken name of containerd's numbered form, which
+ * means that its root was wiped; ERROR_BUSY while a Prepare has the name reserved. request->parent
+ * is "" or the active's parent, else ERROR_INVALID; ERROR_UNIMPLEMENTED for a rebase.
  */
 int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_request *request,
                     const char *active_key, struct error *error);

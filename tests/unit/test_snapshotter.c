@@ -186,6 +186,21 @@ static void commit_checks_in_the_order_of_the_contract(void **state)
     assert_int_equal(commit("a", "newer", "", &error), ERROR_NOT_FOUND);
 }
 
+/* AlreadyExists would be taken for success by containerd's unpackers. */
+static void a_numbered_name_that_is_taken_tells_the_remedy(void **state)
+{
+    (void) state;
+    struct error error = {0};
+    make_image("default/2/sha256:aa");
+    assert_int_equal(prepare("default/1/extract-1 sha256:aa", "", NULL), 0);
+    assert_int_equal(commit("default/1/extract-1 sha256:aa", "default/2/sha256:aa", "", &error),
+                     ERROR_PRECONDITION);
+    assert_non_null(strstr(error.message, "--forget-snapshotter one"));
+    make_image("default/x/name");
+    assert_int_equal(commit("default/1/extract-1 sha256:aa", "default/x/name", "", &error),
+                     ERROR_EXISTS);
+}
+
 static void remove_refuses_while_there_are_children(void **state)
 {
     (void) state;
@@ -386,6 +401,7 @@ int main(void)
         CASE(a_child_cannot_reach_its_parents_data),
         CASE(a_private_view_is_writable_and_apart),
         CASE(commit_checks_in_the_order_of_the_contract),
+        CASE(a_numbered_name_that_is_taken_tells_the_remedy),
         CASE(remove_refuses_while_there_are_children),
         CASE(remove_refuses_while_the_snapshot_is_being_cloned),
         CASE(a_cancelled_prepare_leaves_nothing),
