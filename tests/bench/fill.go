@@ -13,9 +13,6 @@ import (
 	"clonefs/tests/gotool/harness"
 )
 
-// Larger files are left out: the volume is a file, and how long a tree takes to clone hangs on its entries.
-const largestFile = 1 << 20
-
 var eightFiles = harness.Files{}
 
 func init() {
@@ -27,7 +24,7 @@ func init() {
 // fill commits the big tree and one of eight files on both sides. Both get the same files.
 func (b *bench) fill() error {
 	for _, s := range []*side{b.ours, b.native} {
-		if err := s.LayerBy("big", "", func(dir string) error { return copyUsr(dir, b.files) }); err != nil {
+		if err := s.LayerBy("big", "", func(dir string) (err error) { b.bytes, err = copyUsr(dir, b.files); return }); err != nil {
 			return err
 		}
 		if err := s.Layer("small", "", eightFiles); err != nil {
@@ -42,23 +39,25 @@ func (b *bench) fill() error {
 
 var errEnough = errors.New("enough files")
 
-// copyUsr copies count files of /usr, beginning again in another folder when it has fewer.
-func copyUsr(dir string, count int) error {
+// copyUsr copies count files of /usr, whatever their size, beginning again in another folder when it has fewer. It
+// answers how many bytes they have.
+func copyUsr(dir string, count int) (int64, error) {
 	left := count
+	bytes := int64(0)
 	for copyNumber := 1; left > 0; copyNumber++ {
 		before := left
-		err := copyTree("/usr", filepath.Join(dir, fmt.Sprintf("usr-%d", copyNumber)), &left)
+		err := copyTree("/usr", filepath.Join(dir, fmt.Sprintf("usr-%d", copyNumber)), &left, &bytes)
 		if err != nil && !errors.Is(err, errEnough) {
-			return err
+			return bytes, err
 		}
 		if left == before {
-			return errors.New("there are no files in /usr")
+			return bytes, errors.New("there are no files in /usr")
 		}
 	}
-	return nil
+	return bytes, nil
 }
 
-func copyTree(from, to string, left *int) error {
+func copyTree(from, to string, left *int, bytes *int64) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -76,25 +75,27 @@ func copyTree(from, to string, left *int) error {
 		case !entry.Type().IsRegular():
 			return nil
 		}
-		return copyFile(path, target, left)
+		return copyFile(path, target, left, bytes)
 	})
 }
 
-func copyFile(from, to string, left *int) error {
+func copyFile(from, to string, left *int, bytes *int64) error {
 	source, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
 	info, err := source.Stat()
-	if err != nil || info.Size() > largestFile {
+	if err != nil {
 		return err
 	}
 	target, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, info.Mode().Perm())
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(target, source); err != nil {
+	copied, err := io.Copy(target, source)
+	*bytes += copied
+	if err != nil {
 		_ = target.Close()
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 type bench struct {
 	rounds int
 	files  int
+	bytes  int64  // of the big tree
 	dir    string // on the volume
 	peer   string // program that serves native and overlayfs
 	ours   *side
