@@ -30,9 +30,9 @@ int snapshot_check_free(struct store_txn *txn, const char *name, const char *key
     if (!gmtime_r(&created, &utc) || strftime(day, sizeof day, "%Y-%m-%d %H:%M:%S", &utc) == 0)
         day[0] = '\0';
     return error_set(error, ERROR_EXISTS,
-                     "snapshot %s exists since %s UTC; if containerd's own root was wiped or "
+                     "snapshot %.400s exists since %s UTC; if containerd's own root was wiped or "
                      "replaced since then, its keys start again: stop clonefsd, run it once with "
-                     "--forget-snapshotter %s, and start it again",
+                     "--forget-snapshotter %.200s, and start it again",
                      key, day, name);
 }
 

@@ -23,12 +23,13 @@ struct flusher {
     bool work; /* under lock, like all below */
     bool stopping;
     bool finished;
+    bool lost; /* the flusher's own: a flush failed, and the damage is not recorded yet */
 };
 
 struct flushed_trees {
     struct store_unflushed *list;
     size_t count;
-    bool failed; /* the flush did: the trees may be damaged */
+    bool failed; /* a flush did: the trees may be damaged */
 };
 
 static int note_flushed(struct store_txn *txn, void *context, struct error *error)
@@ -64,14 +65,18 @@ static void flush_once(struct flusher *flusher)
         if (fault_point("flush") != 0 || volume_flush(flusher->root->fd) != 0) {
             (void) error_errno(&error, "the volume reported that writes were lost");
             log_error("%s: %zu snapshots are marked as damaged", error.message, trees.count);
-            trees.failed = true;
+            flusher->lost = true; /* the volume says so only once */
         }
+        trees.failed = flusher->lost;
         rc = store_write(flusher->store, note_flushed, &trees, &error);
+        flusher->lost = flusher->lost && rc != 0;
         log_debug("flushed %zu trees in %lld ms", trees.count,
                   (long long) (clock_monotonic_ms() - started));
     }
-    if (rc < 0)
-        log_error("cannot note what was flushed: %s", error.message);
+    if (rc < 0) {
+        log_error("cannot note what was flushed, will try again: %s", error.message);
+        flusher_wake(flusher);
+    }
     free(trees.list);
 }
 

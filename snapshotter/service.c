@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "snapshots.pb-c.h"
@@ -31,8 +32,9 @@ typedef Containerd__Services__Snapshots__V1__UsageResponse UsageResponse;
 #define LIST_BATCH 100
 /* A message of List ends with the record that reaches this size, far from the limit of 16 MiB. */
 #define LIST_BYTES ((size_t) 1 << 20)
-/* A step of List looks at so many records, so that a filter that matches little holds no worker. */
-#define LIST_BUDGET 2000
+/* A step of List takes about so long, so that filters that cost much or match little hold no
+ * worker. */
+#define LIST_STEP_MS 20
 
 static void fail(struct rpc_call *call, const char *what, const char *key, struct error *error)
 {
@@ -380,25 +382,26 @@ static size_t record_bytes(const struct snapshot_record *record)
 static int listing_fill(struct listing *listing, struct snapshotter *snapshotter, const char *name,
                         struct error *error)
 {
-    unsigned budget = LIST_BUDGET;
+    int64_t until_ms = clock_monotonic_ms() + LIST_STEP_MS;
     int rc = 1;
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
     if (snapshot_list_begin(snapshotter, &txn, error) != 0)
         return error->code;
     size_t bytes = 0;
     listing_reset(listing);
-    while (listing->count < LIST_BATCH && bytes < LIST_BYTES && rc > 0) {
+    while (listing->count < LIST_BATCH && bytes < LIST_BYTES && clock_monotonic_ms() <= until_ms) {
+        unsigned budget = 1;
         struct snapshot_record *record = &listing->records[listing->count];
         rc = snapshot_list_next(&txn, name, listing->filters, &listing->position, &budget, record,
                                 error);
+        if (rc < 0 || budget > 0)
+            return rc; /* 0: this was the end */
         if (rc > 0) {
             bytes += record_bytes(record);
             listing->count++;
         }
     }
-    if (rc < 0)
-        return rc;
-    return rc > 0 || budget == 0;
+    return 1;
 }
 
 static void list_step(struct rpc_call *call);

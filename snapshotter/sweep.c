@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,13 +21,13 @@ static int list_recorded(struct store *store, struct id_list *out_list, struct e
     return rc;
 }
 
-static int discard(const struct store_root *root, uint64_t tree, struct error *error)
+/* What cannot be moved stays for the next start: that is no reason not to serve the rest. */
+static void discard(const struct store_root *root, uint64_t tree)
 {
     char name[TREE_NAME_SIZE];
     tree_name(tree, name);
     if (renameat(root->trees_fd, name, root->trash_fd, name) != 0)
-        return error_errno(error, "cannot move tree %s to trash", name);
-    return 0;
+        log_warn("cannot move the unfinished tree %s to trash: errno %d", name, errno);
 }
 
 static int mark_missing(struct store_txn *txn, void *context, struct error *error)
@@ -60,11 +61,13 @@ int snapshotter_sweep(struct store *store, const struct store_root *root, struct
     size_t swept = 0;
     size_t r = 0;
     size_t d = 0;
-    while (rc == 0 && (r < recorded.count || d < on_disk.count)) {
+    if (rc != 0)
+        return rc;
+    while (r < recorded.count || d < on_disk.count) {
         if (d == on_disk.count || (r < recorded.count && recorded.ids[r] < on_disk.ids[d])) {
             id_list_add(&missing, recorded.ids[r++]);
         } else if (r == recorded.count || on_disk.ids[d] < recorded.ids[r]) {
-            rc = discard(root, on_disk.ids[d++], error);
+            discard(root, on_disk.ids[d++]);
             swept++;
         } else {
             r++;
@@ -73,7 +76,7 @@ int snapshotter_sweep(struct store *store, const struct store_root *root, struct
     }
     if (swept > 0)
         log_info("moved %zu unfinished trees to trash", swept);
-    return rc == 0 ? report_missing(store, &missing, error) : rc;
+    return report_missing(store, &missing, error);
 }
 
 static int damage_unflushed(struct store_txn *txn, void *context, struct error *error)
@@ -94,7 +97,7 @@ static int damage_unflushed(struct store_txn *txn, void *context, struct error *
             rc = store_tree_set_flushed(txn, &list[i], error);
     }
     free(list);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : store_note_boot(txn, error);
 }
 
 int snapshotter_mark_unflushed(struct store *store, struct error *error)

@@ -140,8 +140,10 @@ static int open_header(struct store_txn *txn, void *context, struct error *error
                           strcmp(opening->boot_id, header.boot_id) != 0;
     memcpy(store->uuid, header.uuid, sizeof store->uuid);
     store->next_id = store->reserved_ids = header.next_id;
-    if (found && strcmp(header.boot_id, opening->boot_id) == 0)
-        return 0;
+    (void) snprintf(store->boot_id, sizeof store->boot_id, "%s", opening->boot_id);
+    if (store->was_rebooted || (found && !opening->boot_id[0]) ||
+        (found && strcmp(header.boot_id, opening->boot_id) == 0))
+        return 0; /* a reboot is noted with what follows from it (store_note_boot) */
     (void) snprintf(header.boot_id, sizeof header.boot_id, "%s", opening->boot_id);
     return store_header_put(txn, &header, error);
 }
@@ -204,6 +206,18 @@ void store_close(struct store *store)
     (void) pthread_mutex_destroy(&store->queue.lock);
     (void) pthread_mutex_destroy(&store->id_lock);
     free(store);
+}
+
+int store_note_boot(struct store_txn *txn, struct error *error)
+{
+    struct store_header header;
+    int found = store_header_get(txn, &header, error);
+    if (found < 0)
+        return found;
+    if (found == 0)
+        return error_set(error, ERROR_CORRUPT, "the store's header record is missing");
+    memcpy(header.boot_id, txn->store->boot_id, sizeof header.boot_id);
+    return store_header_put(txn, &header, error);
 }
 
 const char *store_uuid(const struct store *store)

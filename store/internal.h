@@ -38,6 +38,7 @@ struct store {
     MDB_dbi tables[TABLE_COUNT]; /* set once */
     char uuid[40];               /* set once */
     bool was_rebooted;           /* set once */
+    char boot_id[64];            /* set once */
     struct store_gate gate;
     struct store_write_queue queue;
     pthread_mutex_t id_lock;

@@ -40,7 +40,8 @@ static int take_lock(struct store_root *root, struct error *error)
     root->lock_fd = openat(root->fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (root->lock_fd < 0)
         return error_errno(error, "cannot open the lock of the root %s", root->path);
-    if (flock(root->lock_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    bool locked = flock(root->lock_fd, LOCK_EX | LOCK_NB) == 0;
+    if (!locked && errno == EWOULDBLOCK) {
         char holder[32] = "";
         (void) fd_read_small(root->fd, "lock", holder, sizeof holder);
         return error_set(error, ERROR_PRECONDITION,
@@ -48,6 +49,8 @@ static int take_lock(struct store_root *root, struct error *error)
                          "give this one another --root",
                          root->path, (int) strcspn(holder, " \n"), holder);
     }
+    if (!locked)
+        return error_errno(error, "cannot lock the root %s", root->path);
     char line[128];
     char boot_id[64] = "unknown";
     (void) clock_boot_id(boot_id);

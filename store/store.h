@@ -69,5 +69,9 @@ typedef int store_change(struct store_txn *txn, void *context, struct error *err
  */
 int store_write(struct store *store, store_change *run, void *context, struct error *error);
 
+/* Notes, in the transaction that marks what a reboot may have damaged, that this was done; until
+ * then every opening finds the reboot again. */
+int store_note_boot(struct store_txn *txn, struct error *error);
+
 /* A new id: positive, never given out before by this store, not even before a crash. */
 int store_new_id(struct store *store, uint64_t *out_id, struct error *error);

@@ -26,7 +26,7 @@
 
 /* SIGTERM must be answered within five seconds: calls get the first, the last flush the next. */
 #define CALLS_GRACE_MS 1500
-#define FLUSH_GRACE_MS 2000
+#define FLUSH_GRACE_MS 3000
 
 /* Everything that is open. */
 struct daemon {
@@ -142,7 +142,8 @@ static int serve(const struct options *options, struct error *error)
         notify_supervisor("STOPPING=1");
     }
     if (!stop(&daemon)) {
-        log_warn("the volume is still flushing; nothing is lost by leaving now");
+        log_warn("the volume is still flushing; should the machine go down before the next "
+                 "start, the last snapshots will be marked as damaged");
         _exit(rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
     }
     return rc;
@@ -156,7 +157,10 @@ static int forget(const struct options *options, struct error *error)
     if (rc == 0)
         rc = snapshotter_forget(daemon.store, &daemon.root, options->forget_snapshotter, &count,
                                 error);
-    if (rc == 0)
+    if (rc == 0 && count == 0)
+        (void) printf("there are no snapshots of the snapshotter %s in %s\n",
+                      options->forget_snapshotter, options->root);
+    else if (rc == 0)
         (void) printf("removed %llu snapshots of the snapshotter %s\n", (unsigned long long) count,
                       options->forget_snapshotter);
     (void) stop(&daemon);

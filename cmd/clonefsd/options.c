@@ -51,15 +51,6 @@ static int set_view(struct options *options, const char *value, struct error *er
     return 0;
 }
 
-static int set_number(unsigned *out, const struct config_value *value, const char *key,
-                      unsigned scale, struct error *error)
-{
-    if (value->integer < 1 || value->integer > 86400)
-        return error_set(error, ERROR_INVALID, "%s must be from 1 to 86400", key);
-    *out = (unsigned) value->integer * scale;
-    return 0;
-}
-
 static int check_type(const struct config_value *value, enum config_type type, const char *key,
                       struct error *error)
 {
@@ -69,10 +60,24 @@ static int check_type(const struct config_value *value, enum config_type type, c
                      type == CONFIG_STRING ? "\"string\"" : "number");
 }
 
+static int set_number(unsigned *out, const struct config_value *value, const char *key,
+                      unsigned scale, struct error *error)
+{
+    int rc = check_type(value, CONFIG_INTEGER, key, error);
+    if (rc != 0)
+        return rc;
+    if (value->integer < 1 || value->integer > 86400)
+        return error_set(error, ERROR_INVALID, "%s must be from 1 to 86400", key);
+    *out = (unsigned) value->integer * scale;
+    return 0;
+}
+
 static int set_top(struct options *options, const char *key, const struct config_value *value,
                    struct error *error)
 {
-    int rc = check_type(value, CONFIG_STRING, key, error);
+    bool known =
+        strcmp(key, "root") == 0 || strcmp(key, "address") == 0 || strcmp(key, "log_level") == 0;
+    int rc = known ? check_type(value, CONFIG_STRING, key, error) : 0;
     if (rc != 0)
         return rc;
     if (strcmp(key, "root") == 0)
@@ -91,12 +96,10 @@ static int set_snapshots(struct options *options, const char *key, const struct 
                          struct error *error)
 {
     struct snapshotter_options *snapshots = &options->snapshots;
-    bool is_view = strcmp(key, "view") == 0;
-    int rc = check_type(value, is_view ? CONFIG_STRING : CONFIG_INTEGER, key, error);
-    if (rc != 0)
-        return rc;
-    if (is_view)
-        return set_view(options, value->string, error);
+    if (strcmp(key, "view") == 0) {
+        int rc = check_type(value, CONFIG_STRING, key, error);
+        return rc == 0 ? set_view(options, value->string, error) : rc;
+    }
     if (strcmp(key, "clone_threads") == 0)
         return set_number(&snapshots->clone_threads, value, key, 1, error);
     if (strcmp(key, "usage_refresh_seconds") == 0)

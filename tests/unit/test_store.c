@@ -313,16 +313,26 @@ static void data_without_its_database_is_refused(void **state)
     store_close(store);
 }
 
-static void a_reboot_is_noticed_once(void **state)
+static int note_boot(struct store_txn *txn, void *context, struct error *error)
+{
+    (void) context;
+    return store_note_boot(txn, error);
+}
+
+static void a_reboot_is_noticed_until_it_is_noted(void **state)
 {
     (void) state;
     static const struct {
         const char *boot_id;
         bool rebooted;
-    } starts[] = {{"a", false}, {"a", false}, {"b", true}, {"b", false}, {"", false}};
+        bool note;
+    } starts[] = {{"a", false, false}, {"a", false, false}, {"b", true, false},
+                  {"b", true, true},   {"b", false, false}, {"", false, false}};
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
         struct store *store = open_store(0, starts[i].boot_id);
         assert_int_equal(store_was_rebooted(store), starts[i].rebooted);
+        if (starts[i].note)
+            assert_int_equal(store_write(store, note_boot, NULL, NULL), 0);
         store_close(store);
     }
 }
@@ -380,7 +390,7 @@ int main(void)
         CASE(a_newer_format_is_refused_with_a_clear_text),
         CASE(a_foreign_database_is_refused),
         CASE(data_without_its_database_is_refused),
-        CASE(a_reboot_is_noticed_once),
+        CASE(a_reboot_is_noticed_until_it_is_noted),
         CASE(a_newer_note_is_not_taken_back_by_an_older_flush),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
