@@ -211,11 +211,9 @@ void store_close(struct store *store)
 int store_note_boot(struct store_txn *txn, struct error *error)
 {
     struct store_header header;
-    int found = store_header_get(txn, &header, error);
-    if (found < 0)
-        return found;
-    if (found == 0)
-        return error_set(error, ERROR_CORRUPT, "the store's header record is missing");
+    int rc = store_header_find(txn, &header, error);
+    if (rc != 0)
+        return rc;
     memcpy(header.boot_id, txn->store->boot_id, sizeof header.boot_id);
     return store_header_put(txn, &header, error);
 }

@@ -32,6 +32,14 @@ int store_header_get(struct store_txn *txn, struct store_header *out_header, str
     return 1;
 }
 
+int store_header_find(struct store_txn *txn, struct store_header *out_header, struct error *error)
+{
+    int found = store_header_get(txn, out_header, error);
+    if (found < 0)
+        return found;
+    return found ? 0 : error_set(error, ERROR_CORRUPT, "the store's header record is missing");
+}
+
 int store_header_put(struct store_txn *txn, const struct store_header *header, struct error *error)
 {
     Clonefs__Store__V1__Store record = CLONEFS__STORE__V1__STORE__INIT;

@@ -8,11 +8,9 @@ static int reserve_block(struct store_txn *txn, void *context, struct error *err
 {
     uint64_t *out_end = context;
     struct store_header header;
-    int found = store_header_get(txn, &header, error);
-    if (found < 0)
-        return found;
-    if (found == 0)
-        return error_set(error, ERROR_CORRUPT, "the store's header record is missing");
+    int rc = store_header_find(txn, &header, error);
+    if (rc != 0)
+        return rc;
     header.next_id += ID_BLOCK;
     *out_end = header.next_id;
     return store_header_put(txn, &header, error);

@@ -80,4 +80,6 @@ struct store_header {
     char boot_id[64];
 };
 int store_header_get(struct store_txn *txn, struct store_header *out_header, struct error *error);
+/* The same where there must be one: 0, or ERROR_CORRUPT. */
+int store_header_find(struct store_txn *txn, struct store_header *out_header, struct error *error);
 int store_header_put(struct store_txn *txn, const struct store_header *header, struct error *error);
