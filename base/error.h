@@ -44,7 +44,8 @@ int error_set(struct error *error, enum error_code code, const char *format, ...
  */
 int error_errno(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prepends "text: " to what is there and returns its code. Say what was done to which key. */
+/* Prepends "text: " to what is there and returns its code, which a NULL error does not know. Say
+ * what was done to which key. */
 int error_wrap(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* True for the errno values that mean that the volume is full. */

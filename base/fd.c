@@ -5,10 +5,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+
+/* Segments that one call writes. */
+enum { WRITE_BATCH = 64 };
 
 void fd_close(int *fd)
 {
@@ -94,6 +98,27 @@ int fd_publish_small(int dirfd, const char *name, const char *data, size_t size,
         return error_errno(error, "cannot rename %s to %s", staged, name);
     if (fsync(dirfd) != 0)
         return error_errno(error, "cannot flush the directory of %s", name);
+    return 0;
+}
+
+int fd_write_all(int fd, const struct iovec *segments, size_t count, uint64_t offset)
+{
+    size_t done = 0; /* of the first segment */
+    while (count > 0) {
+        struct iovec batch[WRITE_BATCH];
+        size_t size = count < WRITE_BATCH ? count : WRITE_BATCH;
+        memcpy(batch, segments, size * sizeof *batch);
+        batch[0].iov_base = (char *) batch[0].iov_base + done;
+        batch[0].iov_len -= done;
+        ssize_t written = pwritev(fd, batch, (int) size, (off_t) offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -1;
+        offset += (uint64_t) written;
+        for (done += (size_t) written; count > 0 && done >= segments->iov_len; count--)
+            done -= segments++->iov_len;
+    }
     return 0;
 }
 

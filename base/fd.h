@@ -3,7 +3,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/error.h"
 
@@ -31,6 +33,14 @@ ssize_t fd_read_small(int dirfd, const char *name, char *buffer, size_t size);
  */
 int fd_publish_small(int dirfd, const char *name, const char *data, size_t size,
                      struct error *error);
+
+/* Reads what is in memory of size bytes at offset, and never waits for the disk (fd_linux.c).
+ * Returns how many, or -1. */
+ssize_t fd_read_cached(int fd, void *buffer, size_t size, uint64_t offset);
+
+/* Writes the segments one after the other at offset. 0, or -1 and errno: part of them may be there
+ * then. */
+int fd_write_all(int fd, const struct iovec *segments, size_t count, uint64_t offset);
 
 /* A decimal id as this store writes it: digits only, no leading zero, fits 63 bits. */
 bool fd_name_is_id(const char *name);

@@ -12,13 +12,15 @@ enum {
     FILTERS_MAX = 1024,
     FILTER_BYTES_MAX = 64 << 10,
     TOTAL_BYTES_MAX = 1 << 20,
-    REGEXPS_MAX = 256
+    REGEXPS_MAX = 256,
+    REGEXP_STEPS_MAX = 1 << 18 /* of all regexps together: 2 MiB */
 };
 
 struct filter_list {
     struct filter *filters;
     size_t count;
     size_t regexp_count;
+    size_t regexp_steps;
 };
 
 static int check_sizes(char *const *texts, size_t count, struct error *error)
@@ -55,6 +57,12 @@ static int compile_regexps(struct filter_list *list, struct filter *filter, stru
             return error_set(error, ERROR_INVALID, "too many regular expressions, the limit is %d",
                              REGEXPS_MAX);
         selector->regexp = regexp_new(selector->value);
+        list->regexp_steps += regexp_size(selector->regexp);
+        if (list->regexp_steps > REGEXP_STEPS_MAX)
+            return error_set(error, ERROR_INVALID,
+                             "the regular expressions have more than %d steps, repetitions written "
+                             "out",
+                             REGEXP_STEPS_MAX);
     }
     return 0;
 }
@@ -96,8 +104,9 @@ void filter_list_clear(struct filter_list **list)
     *list = NULL;
 }
 
-static bool selector_matches(const struct filter *filter, const struct filter_selector *selector,
-                             filter_lookup *lookup, const void *object)
+static int selector_matches(const struct filter *filter, const struct filter_selector *selector,
+                            filter_lookup *lookup, const void *object,
+                            const struct patience *patience)
 {
     const char *found = "";
     bool present =
@@ -111,25 +120,50 @@ static bool selector_matches(const struct filter *filter, const struct filter_se
     case FILTER_NOT_EQUAL:
         return strcmp(value, selector->value) != 0;
     case FILTER_MATCHES:
-        return regexp_matches(selector->regexp, value);
+        return regexp_match_until(selector->regexp, value, patience);
     }
     return false;
 }
 
-static bool filter_matches(const struct filter *filter, filter_lookup *lookup, const void *object)
+static int filter_matches(const struct filter *filter, filter_lookup *lookup, const void *object,
+                          const struct patience *patience)
 {
-    for (size_t i = 0; i < filter->selector_count; i++)
-        if (!selector_matches(filter, &filter->selectors[i], lookup, object))
-            return false;
-    return true;
+    int answer = 1;
+    for (size_t i = 0; answer == 1 && i < filter->selector_count; i++) {
+        answer = patience_check(patience);
+        if (answer == 0)
+            answer = selector_matches(filter, &filter->selectors[i], lookup, object, patience);
+    }
+    return answer;
+}
+
+int filter_list_match_until(const struct filter_list *list, filter_lookup *lookup,
+                            const void *object, const struct patience *patience)
+{
+    int answer = list->count == 0;
+    for (size_t i = 0; answer == 0 && i < list->count; i++)
+        answer = filter_matches(&list->filters[i], lookup, object, patience);
+    return answer;
 }
 
 bool filter_list_match(const struct filter_list *list, filter_lookup *lookup, const void *object)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (filter_matches(&list->filters[i], lookup, object))
-            return true;
-    return list->count == 0;
+    return filter_list_match_until(list, lookup, object, NULL) == 1;
+}
+
+int filter_list_look(const struct filter_list *list, filter_lookup *lookup, const void *object,
+                     const struct patience *patience, struct error *error)
+{
+    switch (filter_list_match_until(list, lookup, object, patience)) {
+    case 0:
+        return FILTER_OTHER;
+    case 1:
+        return FILTER_MATCH;
+    case ERROR_BUSY:
+        return FILTER_AGAIN;
+    default:
+        return error_set(error, ERROR_CANCELLED, "the client has gone");
+    }
 }
 
 bool filter_join(const char *const *path, size_t first, size_t count, char *out, size_t size)

@@ -3,10 +3,16 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
+
+void id_name(uint64_t id, char out[ID_NAME_SIZE])
+{
+    (void) snprintf(out, ID_NAME_SIZE, "%llu", (unsigned long long) id);
+}
 
 void id_list_clear(struct id_list *list)
 {

@@ -6,6 +6,10 @@
 
 #include "base/error.h"
 
+/* The name of an id on disk: decimal. */
+#define ID_NAME_SIZE 24
+void id_name(uint64_t id, char out[ID_NAME_SIZE]);
+
 /* A list of ids, as folders of the store have them for names (fd_name_is_id). */
 struct id_list {
     uint64_t *ids;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/filter.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -86,6 +87,19 @@ const char *labels_get(const struct labels *labels, const char *key)
 {
     size_t index = lower_bound(labels, key);
     return has_key_at(labels, index, key) ? labels->items[index].value : NULL;
+}
+
+bool labels_lookup(const struct labels *labels, const char *const *path, size_t count,
+                   const char **out_value)
+{
+    char key[LABEL_BYTES_MAX + 1];
+    const char *value = NULL;
+    if (count < 1 || strcmp(path[0], "labels") != 0)
+        return false;
+    if (labels->count > 0 && filter_join(path, 1, count, key, sizeof key))
+        value = labels_get(labels, key);
+    *out_value = value;
+    return value != NULL;
 }
 
 void labels_copy(struct labels *target, const struct labels *source)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -30,6 +31,10 @@ void labels_set(struct labels *labels, const char *key, const char *value);
 
 /* The value of key, or NULL. */
 const char *labels_get(const struct labels *labels, const char *key);
+
+/* The field labels.KEY of a filter (filter_lookup): path is "labels" and the parts of KEY. */
+bool labels_lookup(const struct labels *labels, const char *const *path, size_t count,
+                   const char **out_value);
 
 /* Replaces *target with a copy of source. */
 void labels_copy(struct labels *target, const struct labels *source);

@@ -1,60 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/regexp.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/regexp_charset.h"
 #include "base/regexp_syntax.h"
+#include "base/utf8.h"
 
-enum { STEPS_MAX = 50000, DEPTH_MAX = 20000, HEAP_MAX_KIB = 8192 };
+/* Between two looks at the clock; far less than a millisecond. */
+enum { STEPS_PER_CHECK = 20000, ASCII = 128 };
+
+/* No character: before the text and behind it. */
+#define NOTHING UINT32_MAX
 
 struct regexp {
-    pcre2_code *code;
-    pcre2_match_context *limits;
+    struct regexp_program program;
 };
-
-static pcre2_code *compile(const char *pattern)
-{
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    if (!context)
-        return NULL;
-    (void) pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | PCRE2_NO_AUTO_CAPTURE | PCRE2_DOLLAR_ENDONLY |
-                       PCRE2_ALT_CIRCUMFLEX;
-    int number;
-    size_t offset;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR) pattern, PCRE2_ZERO_TERMINATED, options, &number,
-                                     &offset, context);
-    pcre2_compile_context_free(context);
-    return code;
-}
-
-static pcre2_match_context *limits_new(void)
-{
-    pcre2_match_context *limits = pcre2_match_context_create(NULL);
-    if (!limits)
-        return NULL;
-    (void) pcre2_set_match_limit(limits, STEPS_MAX);
-    (void) pcre2_set_depth_limit(limits, DEPTH_MAX);
-    (void) pcre2_set_heap_limit(limits, HEAP_MAX_KIB);
-    return limits;
-}
 
 struct regexp *regexp_new(const char *pattern)
 {
-    owned(mem_free) char *translated = regexp_syntax_to_pcre2(pattern);
-    if (!translated)
-        return NULL;
-    /* PCRE2 counts the steps from each start position anew. One anchored match that looks for the
-     * start itself has one count, and so the limit is a limit. */
-    owned(mem_free) char *search = mem_printf("(?s:.*?)(?:%s)", translated);
     struct regexp *regexp = mem_alloc(sizeof *regexp);
-    regexp->code = compile(search);
-    regexp->limits = limits_new();
-    if (!regexp->code || !regexp->limits) {
+    if (!regexp_syntax_compile(pattern, &regexp->program)) {
         regexp_free(regexp);
         return NULL;
     }
@@ -65,20 +33,209 @@ void regexp_free(struct regexp *regexp)
 {
     if (!regexp)
         return;
-    pcre2_code_free(regexp->code);
-    pcre2_match_context_free(regexp->limits);
+    regexp_program_clear(&regexp->program);
     mem_free(&regexp);
+}
+
+enum answer { UNKNOWN, YES, NO };
+
+size_t regexp_size(const struct regexp *regexp)
+{
+    return regexp ? regexp->program.count : 0;
+}
+
+/* What a search learnt about a set: asking PCRE2 is slow. */
+struct answers {
+    uint8_t ascii[ASCII]; /* enum answer */
+    uint32_t other;       /* the last one asked for beyond them */
+    bool other_answer;
+};
+
+/* Instructions to be looked at. A search adds at most two for each that it has not seen yet at this
+ * place in the text, so that the array never ends. */
+struct agenda {
+    uint32_t *items;
+    size_t count;
+};
+
+struct search {
+    const struct regexp_program *program;
+    const char *text;   /* where the current character stands */
+    size_t size;        /* of that, in bytes */
+    uint32_t character; /* the current one, or NOTHING */
+    uint32_t previous;
+    uint32_t place; /* how many characters were before, and one */
+    uint32_t *seen; /* for each instruction: the last place at which it was looked at */
+    struct agenda now;
+    struct agenda next;
+    struct answers *answers; /* for each set */
+    size_t steps;            /* since the last look at the clock */
+};
+
+static void agenda_add(struct agenda *agenda, size_t instruction)
+{
+    agenda->items[agenda->count++] = (uint32_t) instruction;
+}
+
+static bool ask(struct search *search, int32_t set)
+{
+    return regexp_charset_has(search->program->sets[set], search->text, search->size);
+}
+
+static bool set_has(struct search *search, int32_t set)
+{
+    struct answers *answers = &search->answers[set];
+    uint32_t character = search->character;
+    if (character < ASCII) {
+        if (answers->ascii[character] == UNKNOWN)
+            answers->ascii[character] = ask(search, set) ? YES : NO;
+        return answers->ascii[character] == YES;
+    }
+    if (answers->other != character) {
+        answers->other = character;
+        answers->other_answer = ask(search, set);
+    }
+    return answers->other_answer;
+}
+
+/* Does the current character, which there is, match? */
+static bool takes(struct search *search, const struct regexp_instruction *instruction)
+{
+    switch (instruction->operation) {
+    case REGEXP_CHARACTER:
+        return search->character == (uint32_t) instruction->argument;
+    case REGEXP_ANY:
+        return true;
+    case REGEXP_NOT_NEWLINE:
+        return search->character != '\n';
+    case REGEXP_SET:
+        return set_has(search, instruction->argument);
+    default:
+        return false;
+    }
+}
+
+static bool is_word(uint32_t character)
+{
+    return (character >= '0' && character <= '9') || (character >= 'A' && character <= 'Z') ||
+           character == '_' || (character >= 'a' && character <= 'z');
+}
+
+static bool holds(const struct search *search, enum regexp_assertion assertion)
+{
+    bool boundary = is_word(search->previous) != is_word(search->character);
+    switch (assertion) {
+    case REGEXP_TEXT_START:
+        return search->previous == NOTHING;
+    case REGEXP_TEXT_END:
+        return search->character == NOTHING;
+    case REGEXP_LINE_START:
+        return search->previous == NOTHING || search->previous == '\n';
+    case REGEXP_LINE_END:
+        return search->character == NOTHING || search->character == '\n';
+    case REGEXP_WORD_BOUNDARY:
+        return boundary;
+    case REGEXP_NO_WORD_BOUNDARY:
+        return !boundary;
+    }
+    return false;
+}
+
+/* Looks at one instruction. True at a match. */
+static bool step(struct search *search, size_t at)
+{
+    const struct regexp_instruction *instruction = &search->program->code[at];
+    size_t target = at + (size_t) (ptrdiff_t) instruction->argument;
+    if (search->seen[at] == search->place)
+        return false;
+    search->seen[at] = search->place;
+    search->steps++;
+    switch (instruction->operation) {
+    case REGEXP_MATCH:
+        return true;
+    case REGEXP_SPLIT:
+        agenda_add(&search->now, at + 1);
+        agenda_add(&search->now, target);
+        return false;
+    case REGEXP_JUMP:
+        agenda_add(&search->now, target);
+        return false;
+    case REGEXP_ASSERT:
+        if (holds(search, (enum regexp_assertion) instruction->argument))
+            agenda_add(&search->now, at + 1);
+        return false;
+    default:
+        if (search->character != NOTHING && takes(search, instruction))
+            agenda_add(&search->next, at + 1);
+        return false;
+    }
+}
+
+/* All ways at one place in the text; one more begins here. True at a match. */
+static bool visit(struct search *search)
+{
+    agenda_add(&search->now, 0);
+    while (search->now.count > 0) {
+        if (step(search, search->now.items[--search->now.count]))
+            return true;
+    }
+    return false;
+}
+
+static void advance(struct search *search)
+{
+    struct agenda done = search->now;
+    search->now = search->next;
+    search->next = done;
+    search->previous = search->character;
+    search->text += search->size;
+    search->place++;
+}
+
+static int run(struct search *search, size_t left, const struct patience *patience)
+{
+    for (;;) {
+        search->size = utf8_decode(search->text, left, &search->character);
+        if (left == 0)
+            search->character = NOTHING;
+        if (visit(search))
+            return 1;
+        if (left == 0)
+            return 0;
+        left -= search->size;
+        advance(search);
+        if (search->steps > STEPS_PER_CHECK) {
+            int code = patience_check(patience);
+            if (code != 0)
+                return code;
+            search->steps = 0;
+        }
+    }
+}
+
+int regexp_match_until(const struct regexp *regexp, const char *text,
+                       const struct patience *patience)
+{
+    size_t length = strlen(text);
+    if (!regexp || length >= UINT32_MAX || !utf8_valid(text, length))
+        return 0;
+    const struct regexp_program *program = &regexp->program;
+    size_t agenda_size = 2 * program->count + 2;
+    owned(mem_free) uint32_t *numbers =
+        mem_alloc_array(program->count + 2 * agenda_size, sizeof *numbers);
+    owned(mem_free) struct answers *answers = mem_alloc_array(program->set_count, sizeof *answers);
+    struct search search = {.program = program,
+                            .text = text,
+                            .previous = NOTHING,
+                            .place = 1,
+                            .seen = numbers,
+                            .now.items = numbers + program->count,
+                            .next.items = numbers + program->count + agenda_size,
+                            .answers = answers};
+    return run(&search, length, patience);
 }
 
 bool regexp_matches(const struct regexp *regexp, const char *text)
 {
-    if (!regexp)
-        return false;
-    pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-    if (!data)
-        return false;
-    int result =
-        pcre2_match(regexp->code, (PCRE2_SPTR) text, strlen(text), 0, 0, data, regexp->limits);
-    pcre2_match_data_free(data);
-    return result >= 0;
+    return regexp_match_until(regexp, text, NULL) == 1;
 }

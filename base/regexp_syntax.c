@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/regexp_syntax.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,9 +9,11 @@
 #include "base/regexp_set.h"
 
 enum {
-    NESTING_MAX = 200, /* PCRE2 stops at 250 */
-    REPEAT_MAX = 1000  /* Go's limit, for nested repetitions together */
+    NESTING_MAX = 200,
+    REPEAT_MAX = 1000 /* Go's limit, for nested repetitions together */
 };
+
+enum flag { FLAG_CASELESS = 1, FLAG_MULTILINE = 2, FLAG_DOT_ALL = 4 };
 
 /*
  * The weight of an item is how often a repetition {n,m} inside it makes something happen; Go
@@ -21,28 +22,74 @@ enum {
 struct group {
     unsigned heaviest;
     unsigned last;
+    unsigned flags;   /* as they stand */
+    size_t start;     /* its first instruction */
+    size_t branch;    /* that of its last alternative */
+    size_t last_jump; /* the end of the alternative before, which names the one before that;
+                       * 0 = there is none */
 };
 
 struct parser {
-    struct regexp_stream stream;
+    struct regexp_stream stream; /* writes the text of one set */
+    char *set_text;
+    size_t set_size;
+    struct regexp_program *program;
+    size_t item;     /* the first instruction of the last item */
     bool can_repeat; /* an item without a repetition stands right before */
     unsigned depth;
     struct group groups[NESTING_MAX];
 };
 
-static void add_item(struct parser *parser, unsigned weight)
+static struct group *current(struct parser *parser)
 {
-    struct group *group = &parser->groups[parser->depth];
-    group->last = weight;
-    if (weight > group->heaviest)
-        group->heaviest = weight;
+    return &parser->groups[parser->depth];
+}
+
+/* An item begins here that is complete with the next instruction. */
+static void add_item(struct parser *parser)
+{
+    struct group *group = current(parser);
+    group->last = 1;
+    parser->item = parser->program->count;
     parser->can_repeat = true;
 }
 
-static void write_literal(struct parser *parser, uint32_t character)
+static bool emit_item(struct parser *parser, enum regexp_operation operation, uint32_t argument)
 {
+    add_item(parser);
+    return regexp_emit(parser->program, operation, (int32_t) argument);
+}
+
+static void begin_set(struct parser *parser)
+{
+    rewind(parser->stream.out);
+}
+
+static bool emit_set(struct parser *parser)
+{
+    (void) fputc('\0', parser->stream.out);
+    if (fflush(parser->stream.out) != 0)
+        return false;
+    add_item(parser);
+    bool caseless = (current(parser)->flags & FLAG_CASELESS) != 0;
+    return regexp_emit_set(parser->program, parser->set_text, caseless);
+}
+
+static bool has_case(uint32_t character)
+{
+    return (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z') ||
+           character >= 0x80;
+}
+
+static bool write_literal(struct parser *parser, uint32_t character)
+{
+    if (!(current(parser)->flags & FLAG_CASELESS) || !has_case(character))
+        return emit_item(parser, REGEXP_CHARACTER, character);
+    begin_set(parser);
+    (void) fputc('[', parser->stream.out);
     regexp_write_character(&parser->stream, character);
-    add_item(parser, 1);
+    (void) fputc(']', parser->stream.out);
+    return emit_set(parser);
 }
 
 /* \Q...\E, next is behind the Q: every character is itself, to the end if there is no \E. */
@@ -52,48 +99,76 @@ static bool write_verbatim(struct parser *parser)
     const char *stop = end ? end : parser->stream.next + strlen(parser->stream.next);
     uint32_t character;
     while (parser->stream.next < stop) {
-        if (!regexp_read_character(&parser->stream, &character))
+        if (!regexp_read_character(&parser->stream, &character) ||
+            !write_literal(parser, character))
             return false;
-        write_literal(parser, character);
     }
     parser->stream.next = end ? end + 2 : stop;
     return true;
 }
 
+static bool write_set_escape(struct parser *parser)
+{
+    begin_set(parser);
+    (void) fputc('[', parser->stream.out);
+    if (!regexp_write_set_escape(&parser->stream))
+        return false;
+    (void) fputc(']', parser->stream.out);
+    return emit_set(parser);
+}
+
+static bool write_brackets(struct parser *parser)
+{
+    begin_set(parser);
+    return regexp_write_brackets(&parser->stream) && emit_set(parser);
+}
+
+static bool write_assertion(struct parser *parser, char escape)
+{
+    static const char escapes[] = "AzbB";
+    static const enum regexp_assertion assertions[] = {
+        REGEXP_TEXT_START, REGEXP_TEXT_END, REGEXP_WORD_BOUNDARY, REGEXP_NO_WORD_BOUNDARY};
+    parser->stream.next++;
+    return emit_item(parser, REGEXP_ASSERT, assertions[strchr(escapes, escape) - escapes]);
+}
+
 static bool write_backslash(struct parser *parser)
 {
-    if (regexp_at_set_escape(&parser->stream)) {
-        (void) fputc('[', parser->stream.out);
-        bool written = regexp_write_set_escape(&parser->stream);
-        (void) fputc(']', parser->stream.out);
-        add_item(parser, 1);
-        return written;
-    }
+    if (regexp_at_set_escape(&parser->stream))
+        return write_set_escape(parser);
     char escape = *++parser->stream.next;
-    if (escape && strchr("AbBz", escape)) {
-        parser->stream.next++;
-        (void) fprintf(parser->stream.out, "(?:\\%c)", escape);
-        add_item(parser, 1);
-        return true;
-    }
+    if (escape && strchr("AbBz", escape))
+        return write_assertion(parser, escape);
     if (escape == 'Q') {
         parser->stream.next++;
         return write_verbatim(parser);
     }
     uint32_t character;
-    if (!regexp_read_escape(&parser->stream, &character))
-        return false;
-    write_literal(parser, character);
-    return true;
+    return regexp_read_escape(&parser->stream, &character) && write_literal(parser, character);
 }
 
-static bool open_group(struct parser *parser)
+static bool open_group(struct parser *parser, unsigned flags)
 {
     if (parser->depth == NESTING_MAX - 1)
         return false;
-    parser->groups[++parser->depth] = (struct group){.heaviest = 1};
+    size_t start = parser->program->count;
+    parser->groups[++parser->depth] =
+        (struct group){.heaviest = 1, .flags = flags, .start = start, .branch = start};
     parser->can_repeat = false;
     return true;
+}
+
+/* All alternatives but the last go on behind it. */
+static void join_alternatives(struct parser *parser)
+{
+    const struct group *group = current(parser);
+    struct regexp_program *program = parser->program;
+    size_t jump = group->last_jump;
+    while (jump) {
+        size_t before = (size_t) program->code[jump].argument;
+        program->code[jump].argument = (int32_t) (program->count - jump);
+        jump = before;
+    }
 }
 
 static bool close_group(struct parser *parser)
@@ -101,47 +176,63 @@ static bool close_group(struct parser *parser)
     if (parser->depth == 0)
         return false;
     parser->stream.next++;
-    (void) fputc(')', parser->stream.out);
-    unsigned weight = parser->groups[parser->depth--].heaviest;
-    add_item(parser, weight);
+    join_alternatives(parser);
+    const struct group *closed = &parser->groups[parser->depth--];
+    struct group *group = current(parser);
+    group->last = closed->heaviest;
+    if (group->last > group->heaviest)
+        group->heaviest = group->last;
+    parser->item = closed->start;
+    parser->can_repeat = true;
     return true;
+}
+
+static unsigned flag_of(char letter)
+{
+    switch (letter) {
+    case 'i':
+        return FLAG_CASELESS;
+    case 'm':
+        return FLAG_MULTILINE;
+    case 's':
+        return FLAG_DOT_ALL;
+    default:
+        return 0;
+    }
 }
 
 /* (?i-s:...) or (?i-s); next is behind the question mark. U, which only changes what is found
  * first, is dropped. */
 static bool write_flags(struct parser *parser)
 {
-    char flags[2][4] = {"", ""};
+    unsigned flags = current(parser)->flags;
     bool negative = false;
     bool seen = true;
     for (; *parser->stream.next != ':' && *parser->stream.next != ')'; parser->stream.next++) {
-        char flag = *parser->stream.next;
-        if (flag == '-' && !negative) {
+        char letter = *parser->stream.next;
+        if (letter == '-' && !negative) {
             negative = true;
             seen = false;
             continue;
         }
-        if (flag == '\0' || !strchr("imsU", flag))
+        if (letter == '\0' || !strchr("imsU", letter))
             return false;
         seen = true;
-        size_t length = strlen(flags[negative]);
-        if (flag != 'U' && !strchr(flags[negative], flag))
-            flags[negative][length] = flag;
+        flags = negative ? flags & ~flag_of(letter) : flags | flag_of(letter);
     }
-    (void) fprintf(parser->stream.out, "(?%s%s%s%c", flags[0], flags[1][0] ? "-" : "", flags[1],
-                   *parser->stream.next);
-    bool opens = *parser->stream.next++ == ':';
     parser->can_repeat = false;
-    return seen && (!opens || open_group(parser));
+    if (*parser->stream.next++ == ':')
+        return seen && open_group(parser, flags);
+    current(parser)->flags = flags;
+    return seen;
 }
 
 static bool write_group_start(struct parser *parser)
 {
+    unsigned flags = current(parser)->flags;
     parser->stream.next++;
-    if (*parser->stream.next != '?') {
-        (void) fputs("(?:", parser->stream.out);
-        return open_group(parser);
-    }
+    if (*parser->stream.next != '?')
+        return open_group(parser, flags);
     parser->stream.next++;
     const char *name = parser->stream.next + (*parser->stream.next == 'P');
     if (*name != '<')
@@ -151,8 +242,7 @@ static bool write_group_start(struct parser *parser)
     if (length == 0 || name[length] != '>')
         return false;
     parser->stream.next = name + length + 1;
-    (void) fputs("(?:", parser->stream.out);
-    return open_group(parser);
+    return open_group(parser, flags);
 }
 
 /* A decimal number without leading zeros; stops growing where it is too large anyway. */
@@ -167,66 +257,81 @@ static bool read_count(const char **position, unsigned *out_count)
 }
 
 /* At {n}, {n,} or {n,m}: moves *position behind it. Anything else is a literal brace. */
-static bool read_braces(const char **position, unsigned *out_least, unsigned *out_most)
+static bool read_braces(const char **position, unsigned *out_least, int *out_most)
 {
     (*position)++;
     if (!read_count(position, out_least))
         return false;
-    *out_most = *out_least;
+    unsigned most = *out_least;
+    *out_most = (int) most;
     if (**position == ',') {
         (*position)++;
-        *out_most = *out_least;
-        if (**position != '}' && !read_count(position, out_most))
+        if (**position == '}')
+            *out_most = REGEXP_UNLIMITED;
+        else if (read_count(position, &most))
+            *out_most = (int) most;
+        else
             return false;
     }
     return *(*position)++ == '}';
 }
 
-/* Copies the operator up to end, and the ? that makes it lazy. */
-static bool write_repetition(struct parser *parser, const char *end)
+/* next is at the operator, end behind it; a ? that makes it lazy changes nothing. */
+static bool write_repetition(struct parser *parser, const char *end, unsigned least, int most)
 {
     if (!parser->can_repeat)
         return false;
-    end += *end == '?';
-    (void) fwrite(parser->stream.next, 1, (size_t) (end - parser->stream.next), parser->stream.out);
-    parser->stream.next = end;
+    parser->stream.next = end + (*end == '?');
     parser->can_repeat = false;
-    return true;
+    return regexp_repeat(parser->program, parser->item, least, most);
 }
 
 static bool write_braces(struct parser *parser)
 {
     unsigned least;
-    unsigned most;
+    int most;
     const char *end = parser->stream.next;
     if (!read_braces(&end, &least, &most)) {
         parser->stream.next++;
-        write_literal(parser, '{');
-        return true;
+        return write_literal(parser, '{');
     }
-    struct group *group = &parser->groups[parser->depth];
-    unsigned factor = most > 0 ? most : 1;
-    if (least > most || most > REPEAT_MAX || group->last * factor > REPEAT_MAX)
+    struct group *group = current(parser);
+    unsigned often = most == REGEXP_UNLIMITED ? least : (unsigned) most;
+    unsigned weight = group->last * (often > 0 ? often : 1);
+    if (least > often || often > REPEAT_MAX || weight > REPEAT_MAX)
         return false;
-    unsigned weight = group->last * factor;
-    bool written = write_repetition(parser, end);
     if (weight > group->heaviest)
         group->heaviest = weight;
-    return written;
+    return write_repetition(parser, end, least, most);
 }
 
 static bool write_symbol(struct parser *parser)
 {
-    char symbol = *parser->stream.next++;
-    (void) fprintf(parser->stream.out, symbol == '.' ? "%c" : "(?:%c)", symbol);
-    add_item(parser, 1);
-    return true;
+    unsigned flags = current(parser)->flags;
+    bool multiline = (flags & FLAG_MULTILINE) != 0;
+    switch (*parser->stream.next++) {
+    case '^':
+        return emit_item(parser, REGEXP_ASSERT, multiline ? REGEXP_LINE_START : REGEXP_TEXT_START);
+    case '$':
+        return emit_item(parser, REGEXP_ASSERT, multiline ? REGEXP_LINE_END : REGEXP_TEXT_END);
+    default:
+        return emit_item(parser, flags & FLAG_DOT_ALL ? REGEXP_ANY : REGEXP_NOT_NEWLINE, 0);
+    }
 }
 
+/* The alternative before begins with a way to the next one and ends with a way behind them all. */
 static bool write_alternative(struct parser *parser)
 {
-    (void) fputc(*parser->stream.next++, parser->stream.out);
+    struct group *group = current(parser);
+    struct regexp_program *program = parser->program;
+    size_t length = program->count - group->branch;
+    parser->stream.next++;
     parser->can_repeat = false;
+    if (!regexp_insert(program, group->branch, REGEXP_SPLIT, (int32_t) length + 2) ||
+        !regexp_emit(program, REGEXP_JUMP, (int32_t) group->last_jump))
+        return false;
+    group->last_jump = program->count - 1;
+    group->branch = program->count;
     return true;
 }
 
@@ -241,8 +346,7 @@ static bool write_next(struct parser *parser)
     case '|':
         return write_alternative(parser);
     case '[':
-        add_item(parser, 1);
-        return regexp_write_brackets(&parser->stream);
+        return write_brackets(parser);
     case '\\':
         return write_backslash(parser);
     case '.':
@@ -251,30 +355,32 @@ static bool write_next(struct parser *parser)
         return write_symbol(parser);
     case '*':
     case '+':
+        return write_repetition(parser, parser->stream.next + 1, *parser->stream.next == '+',
+                                REGEXP_UNLIMITED);
     case '?':
-        return write_repetition(parser, parser->stream.next + 1);
+        return write_repetition(parser, parser->stream.next + 1, 0, 1);
     case '{':
         return write_braces(parser);
     default:
-        if (!regexp_read_character(&parser->stream, &character))
-            return false;
-        write_literal(parser, character);
-        return true;
+        return regexp_read_character(&parser->stream, &character) &&
+               write_literal(parser, character);
     }
 }
 
-char *regexp_syntax_to_pcre2(const char *pattern)
+bool regexp_syntax_compile(const char *pattern, struct regexp_program *out_program)
 {
-    char *text = NULL;
-    size_t length = 0;
-    struct parser parser = {.stream = {.next = pattern, .out = open_memstream(&text, &length)},
-                            .groups = {{.heaviest = 1}}};
+    struct parser parser = {
+        .stream = {.next = pattern}, .program = out_program, .groups = {{.heaviest = 1}}};
+    parser.stream.out = open_memstream(&parser.set_text, &parser.set_size);
     if (!parser.stream.out)
-        return NULL;
+        return false;
     bool valid = true;
     while (valid && *parser.stream.next)
         valid = write_next(&parser);
-    if (fclose(parser.stream.out) != 0 || !valid || parser.depth != 0)
-        mem_free(&text);
-    return text;
+    valid = fclose(parser.stream.out) == 0 && valid && parser.depth == 0;
+    mem_free(&parser.set_text);
+    if (!valid)
+        return false;
+    join_alternatives(&parser);
+    return regexp_emit(out_program, REGEXP_MATCH, 0);
 }

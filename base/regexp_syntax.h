@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/*
- * The PCRE2 pattern that means what pattern means to Go's regexp package, without captures; NULL
- * if Go would refuse it. Only what Go knows is ever written, so nothing else of PCRE2 (verbs,
- * lookaround, back references, recursion, callouts) can be reached. The caller frees the text.
- */
-char *regexp_syntax_to_pcre2(const char *pattern);
+#include <stdbool.h>
+
+#include "base/regexp_program.h"
+
+/* Makes the program of a pattern in the syntax of Go's regexp package; false if Go would refuse it
+ * or the program gets too large. Clear the program in any case. */
+bool regexp_syntax_compile(const char *pattern, struct regexp_program *out_program);

@@ -17,6 +17,16 @@ bool volume_is_same(int a_fd, int b_fd);
  */
 int volume_flush(int fd);
 
+/* Starts to write a part of a file to disk and does not wait. Durable is what an fsync says; but
+ * a failure of the disk, 0 or -1 and errno, is told only once, here or there. */
+int volume_push(int fd, uint64_t offset, uint64_t length);
+
+/* Waits until what was pushed of the part is written; the same. */
+int volume_push_wait(int fd, uint64_t offset, uint64_t length);
+
+/* Takes a file out of the page cache, so that the next read asks the disk. Best effort. */
+void volume_forget_cached(int fd);
+
 /* Reserves room on disk for the file to grow by bytes beyond its end; its size stays. Best effort:
  * false where the volume is full or cannot. */
 bool volume_reserve(int fd, uint64_t bytes);

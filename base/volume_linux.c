@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,4 +32,29 @@ bool volume_reserve(int fd, uint64_t bytes)
     struct stat status;
     return fstat(fd, &status) == 0 &&
            fallocate(fd, FALLOC_FL_KEEP_SIZE, status.st_size, (off_t) bytes) == 0;
+}
+
+/* EINVAL, ESPIPE and ENOSYS are no news of the disk. */
+static int sync_range(int fd, uint64_t offset, uint64_t length, unsigned flags)
+{
+    if (sync_file_range(fd, (off_t) offset, (off_t) length, flags) == 0)
+        return 0;
+    return errno == EINVAL || errno == ESPIPE || errno == ENOSYS ? 0 : -1;
+}
+
+int volume_push(int fd, uint64_t offset, uint64_t length)
+{
+    return sync_range(fd, offset, length, SYNC_FILE_RANGE_WRITE);
+}
+
+int volume_push_wait(int fd, uint64_t offset, uint64_t length)
+{
+    return sync_range(fd, offset, length,
+                      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                          SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+void volume_forget_cached(int fd)
+{
+    (void) posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
