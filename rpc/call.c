@@ -5,17 +5,20 @@
 #include <stdlib.h>
 
 #include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "rpc/internal.h"
-#include "rpc/wire.h"
+
+/* So many calls of a method may be on their way through the long lanes. */
+#define MAX_ASIDE 2048
 
 #define CALL_OF(pointer, member)                                                                   \
     ((struct rpc_call *) ((char *) (pointer) -offsetof(struct rpc_call, member)))
+
+/* Messages beyond this take the method's large_lane. */
+#define LARGE_BYTES ((size_t) 256 << 10)
 
 void rpc_tag_arm(struct rpc_tag *tag)
 {
@@ -36,7 +39,7 @@ static void run_step(struct lane_job *job)
     call->step(call);
 }
 
-static void queue_step(struct rpc_call *call)
+void rpc_call_queue(struct rpc_call *call)
 {
     lane_put(call->server->lanes[call->lane], &call->job);
 }
@@ -50,14 +53,20 @@ static void on_closed(struct rpc_tag *tag, bool ok)
     rpc_call_unref(call);
 }
 
+static void drop_sent(struct rpc_call *call)
+{
+    if (call->sending)
+        grpc_byte_buffer_destroy(call->sending);
+    call->sending = NULL;
+}
+
 static void on_sent(struct rpc_tag *tag, bool ok)
 {
     struct rpc_call *call = CALL_OF(tag, on_sent);
-    grpc_byte_buffer_destroy(call->sending);
-    call->sending = NULL;
+    drop_sent(call);
     if (!ok)
         cancel_request(&call->cancel);
-    queue_step(call);
+    rpc_call_queue(call);
 }
 
 static void on_finished(struct rpc_tag *tag, bool ok)
@@ -66,38 +75,13 @@ static void on_finished(struct rpc_tag *tag, bool ok)
     rpc_call_unref(CALL_OF(tag, on_finished));
 }
 
-/* Unpacks call->received into call->request; 0, or an error to answer with. */
-static int unpack_request(struct rpc_call *call, struct error *error)
-{
-    const ProtobufCMessageDescriptor *descriptor = call->endpoint->method->request;
-    grpc_byte_buffer_reader reader;
-    if (!grpc_byte_buffer_reader_init(&reader, call->received))
-        return error_set(error, ERROR_INVALID, "the message cannot be decompressed");
-    grpc_slice bytes = grpc_byte_buffer_reader_readall(&reader);
-    grpc_byte_buffer_reader_destroy(&reader);
-    grpc_byte_buffer_destroy(call->received);
-    call->received = NULL;
-    int rc = wire_check(descriptor, GRPC_SLICE_START_PTR(bytes), GRPC_SLICE_LENGTH(bytes), error);
-    if (rc == 0) {
-        call->request =
-            protobuf_c_message_unpack(descriptor, &call->arena.allocator, GRPC_SLICE_LENGTH(bytes),
-                                      GRPC_SLICE_START_PTR(bytes));
-        if (!call->request && call->arena.total > ARENA_LIMIT / 2)
-            rc = error_set(error, ERROR_NO_SPACE, "the message has too many parts");
-        else if (!call->request)
-            rc = error_set(error, ERROR_INVALID, "the message is malformed");
-    }
-    grpc_slice_unref(bytes);
-    return rc;
-}
-
 static void first_step(struct rpc_call *call)
 {
     struct error error = {0};
     if (cancel_requested(&call->cancel))
         (void) error_set(&error, ERROR_CANCELLED, "the client has gone");
     else if (call->received)
-        (void) unpack_request(call, &error);
+        (void) rpc_request_unpack(call, &error);
     else if (call->endpoint->method->kind != RPC_BIDI)
         (void) error_set(&error, ERROR_INVALID, "the request has no message");
     if (error.code != 0)
@@ -109,16 +93,46 @@ static void first_step(struct rpc_call *call)
 static void next_message(struct rpc_call *call)
 {
     struct error error = {0};
-    if (call->received && unpack_request(call, &error) != 0)
+    if (call->received && rpc_request_unpack(call, &error) != 0)
         rpc_call_fail(call, &error);
     else
         call->after_receive(call);
 }
 
+/* Data goes where it does not keep small messages waiting. */
+static void choose_lane(struct rpc_call *call)
+{
+    enum rpc_lane large = call->endpoint->method->large_lane;
+    if (large && call->received && grpc_byte_buffer_length(call->received) > LARGE_BYTES)
+        call->lane = large;
+}
+
+static void start_receiving(struct rpc_call *call)
+{
+    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+    op.data.recv_message.recv_message = &call->received;
+    rpc_call_start(call, &op, 1, &call->on_received);
+}
+
+/*
+ * No message: the client half-closed, or was cut off, and the step must know which, since core
+ * drops messages of a stream that was cut after its half-close. It says so itself unless the cut
+ * came before the call was watched; then on_closed is on its way through core right behind this
+ * event, and has fired when another receive is back.
+ */
 static void on_received(struct rpc_tag *tag, bool ok)
 {
-    (void) ok; /* no message: the client half-closed, or went away */
-    queue_step(CALL_OF(tag, on_received));
+    struct rpc_call *call = CALL_OF(tag, on_received);
+    drop_sent(call);
+    choose_lane(call);
+    if (!ok || (!call->received && grpc_call_failed_before_recv_message(call->core) != 0))
+        cancel_request(&call->cancel);
+    if (!call->received && !call->end_seen && !cancel_requested(&call->cancel)) {
+        call->end_seen = true;
+        start_receiving(call);
+        return;
+    }
+    rpc_call_queue(call);
 }
 
 struct rpc_call *rpc_call_new(struct rpc_server *server, struct rpc_endpoint *endpoint)
@@ -156,21 +170,20 @@ void rpc_call_unref(struct rpc_call *call)
     struct rpc_server *server = call->server;
     if (call->release_state)
         call->release_state(call->state);
-    if (call->received)
-        grpc_byte_buffer_destroy(call->received);
-    if (call->sending)
-        grpc_byte_buffer_destroy(call->sending);
+    rpc_request_clear(call);
+    drop_sent(call);
     grpc_metadata_array_destroy(&call->metadata);
     grpc_call_details_destroy(&call->details);
-    arena_clear(&call->arena);
     bool was_live = call->core != NULL;
     struct rpc_endpoint *endpoint = call->endpoint;
+    bool was_aside = call->set_aside;
     if (call->core)
         grpc_call_unref(call->core);
     free(call);
     if (was_live && endpoint) {
         (void) pthread_mutex_lock(&endpoint->lock);
-        endpoint->live--;
+        endpoint->live -= was_aside ? 0 : 1;
+        endpoint->aside -= was_aside ? 1 : 0;
         (void) pthread_mutex_unlock(&endpoint->lock);
         rpc_accept_arm(server, endpoint);
     }
@@ -218,6 +231,12 @@ const void *rpc_call_request(const struct rpc_call *call)
     return call->request;
 }
 
+size_t rpc_call_request_payload(const struct rpc_call *call, const struct iovec **out_segments)
+{
+    *out_segments = call->split.payload;
+    return call->split.payload_count;
+}
+
 const struct cancel *rpc_call_cancel(const struct rpc_call *call)
 {
     return &call->cancel;
@@ -234,12 +253,42 @@ void *rpc_call_state(const struct rpc_call *call)
     return call->state;
 }
 
+static bool is_long(enum rpc_lane lane)
+{
+    return lane == RPC_LANE_CLONE || lane == RPC_LANE_WALK || lane == RPC_LANE_SEARCH;
+}
+
+/* Lets another call of the method in instead of this one, which will take long. */
+static void set_aside(struct rpc_call *call)
+{
+    struct rpc_endpoint *endpoint = call->endpoint;
+    (void) pthread_mutex_lock(&endpoint->lock);
+    call->set_aside = endpoint->aside < MAX_ASIDE;
+    if (call->set_aside) {
+        endpoint->aside++;
+        endpoint->live--;
+    }
+    (void) pthread_mutex_unlock(&endpoint->lock);
+    if (call->set_aside)
+        rpc_accept_arm(call->server, endpoint);
+}
+
 void rpc_call_continue(struct rpc_call *call, enum rpc_lane lane, rpc_step *step)
+{
+    if (is_long(lane) && !call->set_aside)
+        set_aside(call);
+    call->step = step;
+    call->lane = lane;
+    watch(call);
+    rpc_call_queue(call);
+}
+
+void rpc_call_delay(struct rpc_call *call, unsigned ms, enum rpc_lane lane, rpc_step *step)
 {
     call->step = step;
     call->lane = lane;
     watch(call);
-    queue_step(call);
+    rpc_delays_put(call->server->delays, call, ms);
 }
 
 static grpc_byte_buffer *pack(const ProtobufCMessage *message)
@@ -261,39 +310,69 @@ static size_t add_headers(struct rpc_call *call, grpc_op *op)
     return 1;
 }
 
-static size_t add_message(struct rpc_call *call, grpc_op *op, const ProtobufCMessage *message)
+static size_t add_message(struct rpc_call *call, grpc_op *op, grpc_byte_buffer *take_message)
 {
-    call->sending = pack(message);
+    call->sending = take_message;
     *op = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
     op->data.send_message.send_message = call->sending;
     return 1;
 }
 
-void rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, enum rpc_lane lane,
-                   rpc_step *step)
+static void send_buffer(struct rpc_call *call, grpc_byte_buffer *take_message, enum rpc_lane lane,
+                        rpc_step *step)
 {
     grpc_op ops[2];
     call->step = step;
     call->lane = lane;
+    watch(call);
     size_t count = add_headers(call, ops);
-    count += add_message(call, &ops[count], message);
+    count += add_message(call, &ops[count], take_message);
     rpc_call_start(call, ops, count, &call->on_sent);
+}
+
+void rpc_call_send(struct rpc_call *call, const ProtobufCMessage *message, enum rpc_lane lane,
+                   rpc_step *step)
+{
+    send_buffer(call, pack(message), lane, step);
+}
+
+void rpc_call_send_payload(struct rpc_call *call, const ProtobufCMessage *head, unsigned field,
+                           struct rpc_payload *take_payload, enum rpc_lane lane, rpc_step *step)
+{
+    send_buffer(call, rpc_payload_pack(head, field, take_payload), lane, step);
+}
+
+/* After send operations, or alone. */
+static void receive(struct rpc_call *call, grpc_op *ops, size_t count, enum rpc_lane lane,
+                    rpc_step *step)
+{
+    rpc_request_clear(call);
+    call->after_receive = step;
+    call->step = next_message;
+    call->lane = lane;
+    watch(call);
+    ops[count] = (grpc_op){.op = GRPC_OP_RECV_MESSAGE};
+    ops[count].data.recv_message.recv_message = &call->received;
+    rpc_call_start(call, ops, count + 1, &call->on_received);
 }
 
 void rpc_call_receive(struct rpc_call *call, enum rpc_lane lane, rpc_step *step)
 {
-    arena_clear(&call->arena);
-    call->request = NULL;
-    call->after_receive = step;
-    call->step = next_message;
-    call->lane = lane;
-    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
-    op.data.recv_message.recv_message = &call->received;
-    rpc_call_start(call, &op, 1, &call->on_received);
+    grpc_op op;
+    receive(call, &op, 0, lane, step);
 }
 
-/* The last batch of every call. message may be NULL; error NULL means success. */
-static void end(struct rpc_call *call, const ProtobufCMessage *message, const struct error *error)
+void rpc_call_exchange(struct rpc_call *call, const ProtobufCMessage *message, enum rpc_lane lane,
+                       rpc_step *step)
+{
+    grpc_op ops[3];
+    size_t count = add_headers(call, ops);
+    count += add_message(call, &ops[count], pack(message));
+    receive(call, ops, count, lane, step);
+}
+
+/* The last batch of every call. take_message may be NULL; error NULL means success. */
+static void end(struct rpc_call *call, grpc_byte_buffer *take_message, const struct error *error)
 {
     grpc_op ops[4];
     size_t count = add_headers(call, ops);
@@ -301,8 +380,8 @@ static void end(struct rpc_call *call, const ProtobufCMessage *message, const st
         ops[count] = (grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
         ops[count++].data.recv_close_on_server.cancelled = &call->closed_by_cancel;
     }
-    if (message)
-        count += add_message(call, &ops[count], message);
+    if (take_message)
+        count += add_message(call, &ops[count], take_message);
     grpc_slice text = grpc_slice_from_copied_string(error ? error->message : "");
     ops[count] = (grpc_op){.op = GRPC_OP_SEND_STATUS_FROM_SERVER};
     ops[count].data.send_status_from_server.status =
@@ -315,7 +394,13 @@ static void end(struct rpc_call *call, const ProtobufCMessage *message, const st
 
 void rpc_call_reply(struct rpc_call *call, const ProtobufCMessage *message)
 {
-    end(call, message, NULL);
+    end(call, pack(message), NULL);
+}
+
+void rpc_call_reply_payload(struct rpc_call *call, const ProtobufCMessage *head, unsigned field,
+                            struct rpc_payload *take_payload)
+{
+    end(call, rpc_payload_pack(head, field, take_payload), NULL);
 }
 
 void rpc_call_finish(struct rpc_call *call)

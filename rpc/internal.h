@@ -8,7 +8,9 @@
 #include "base/lane.h"
 #include "rpc/arena.h"
 #include "rpc/call.h"
+#include "rpc/delay.h"
 #include "rpc/server.h"
+#include "rpc/split.h"
 
 /* For rpc/ alone. */
 
@@ -29,7 +31,13 @@ struct rpc_endpoint {                /* a registered method */
     struct rpc_server *server;
     pthread_mutex_t lock;
     unsigned armed; /* under lock: accepts that wait for a call */
-    unsigned live;  /* under lock: calls under way */
+    unsigned live;  /* under lock: calls under way, but for those set aside */
+    unsigned aside; /* under lock: calls that moved on to a lane of long work */
+};
+
+struct rpc_slices {
+    grpc_slice *items;
+    size_t count;
 };
 
 struct rpc_call {
@@ -44,8 +52,12 @@ struct rpc_call {
     grpc_byte_buffer *sending;
     struct arena arena; /* of the request, or of the last message received */
     const void *request;
-    bool watched;         /* on_closed will tell when the call is over */
-    int closed_by_cancel; /* written by core until on_closed fires */
+    struct rpc_slices slices; /* what the payload points into */
+    struct split split;       /* the payload alone; its rest has become the request */
+    bool set_aside;           /* counted as such; until the call is over */
+    bool end_seen;            /* a receive brought no message */
+    bool watched;             /* on_closed will tell when the call is over */
+    int closed_by_cancel;     /* written by core until on_closed fires */
     struct cancel cancel;
     bool headers_sent;
     rpc_step *step;          /* the next one */
@@ -54,7 +66,9 @@ struct rpc_call {
     void *state;
     void (*release_state)(void *state);
     struct rpc_tag on_accepted, on_closed, on_received, on_sent, on_finished;
-    struct lane_job job; /* queued at most once: steps never overlap */
+    int64_t due_ms;                /* of a delayed call */
+    struct rpc_call *next_delayed; /* under the lock of the delays */
+    struct lane_job job;           /* queued at most once: steps never overlap */
 };
 
 struct rpc_server {
@@ -64,6 +78,7 @@ struct rpc_server {
     struct lane *lanes[RPC_LANE_COUNT];
     struct rpc_endpoint **endpoints; /* grown before the start only */
     size_t endpoint_count;
+    struct rpc_delays *delays; /* from start to stop */
     pthread_t completion_thread;
     bool started;
     atomic_bool stopping;
@@ -74,6 +89,9 @@ struct rpc_server {
     bool shut_down; /* under lock */
 };
 
+/* Starts core, once. */
+void rpc_core_init(void);
+
 /* Arms accepts of the endpoint up to its limit; of unknown methods when endpoint is NULL. */
 void rpc_accept_arm(struct rpc_server *server, struct rpc_endpoint *endpoint);
 
@@ -82,6 +100,19 @@ void rpc_call_unref(struct rpc_call *call);
 
 /* Starts the first step of an accepted call. */
 void rpc_call_begin(struct rpc_call *call);
+
+/* Turns call->received into call->request and its payload; an error is one to answer with. */
+int rpc_request_unpack(struct rpc_call *call, struct error *error);
+
+/* Forgets the request and all memory of it. */
+void rpc_request_clear(struct rpc_call *call);
+
+/* Queues the step that the call holds on its lane. */
+void rpc_call_queue(struct rpc_call *call);
+
+/* Head and payload as one message; see rpc_call_send_payload. */
+grpc_byte_buffer *rpc_payload_pack(const ProtobufCMessage *head, unsigned field,
+                                   struct rpc_payload *take_payload);
 
 /* Starts a batch under the tag. */
 void rpc_call_start(struct rpc_call *call, const grpc_op *ops, size_t count, struct rpc_tag *tag);

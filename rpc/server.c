@@ -31,8 +31,9 @@ static const struct lane_options lane_defaults[RPC_LANE_COUNT] = {
     [RPC_LANE_QUICK] = {.name = "quick", .threads = 4},
     [RPC_LANE_TXN] = {.name = "txn", .threads = 32},
     [RPC_LANE_CLONE] = {.name = "clone", .threads = 4},
-    [RPC_LANE_BULK] = {.name = "bulk", .threads = 4, .nice_value = 5},
+    [RPC_LANE_BULK] = {.name = "bulk", .threads = 4},
     [RPC_LANE_WALK] = {.name = "walk", .threads = 1, .nice_value = 10},
+    [RPC_LANE_SEARCH] = {.name = "search", .threads = 1, .nice_value = 10},
 };
 
 static void log_core(gpr_log_func_args *args)
@@ -142,7 +143,7 @@ static grpc_arg integer_arg(const char *key, int value)
 static void create_core(struct rpc_server *server)
 {
     gpr_set_log_function(log_core);
-    grpc_init();
+    rpc_core_init();
     grpc_arg args[] = {
         integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MAX_MESSAGE_BYTES),
         integer_arg(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, MAX_MESSAGE_BYTES),
@@ -200,8 +201,10 @@ void rpc_server_add(struct rpc_server *server, const struct rpc_method *methods,
 
 int rpc_server_start(struct rpc_server *server, struct error *error)
 {
-    int rc =
-        thread_start(&server->completion_thread, "completions", run_completions, server, error);
+    int rc = rpc_delays_new(&server->delays, error);
+    if (rc == 0)
+        rc =
+            thread_start(&server->completion_thread, "completions", run_completions, server, error);
     if (rc != 0)
         return rc;
     server->started = true;
@@ -239,12 +242,15 @@ void rpc_server_stop(struct rpc_server *server, int grace_ms)
     if (!server->started)
         return;
     atomic_store(&server->stopping, true);
+    rpc_delays_hurry(server->delays);
     rpc_tag_arm(&server->on_shutdown);
     grpc_server_shutdown_and_notify(server->core, server->queue, &server->on_shutdown);
     if (!wait_until_gone(server, grace_ms)) {
         grpc_server_cancel_all_calls(server->core);
         (void) wait_until_gone(server, -1);
     }
+    rpc_delays_free(server->delays);
+    server->delays = NULL;
     for (int i = 0; i < RPC_LANE_COUNT; i++) {
         lane_free(server->lanes[i]);
         server->lanes[i] = NULL;
@@ -271,7 +277,6 @@ static void discard_core(struct rpc_server *server)
     }
     grpc_completion_queue_destroy(server->queue);
     grpc_server_credentials_release(server->credentials);
-    grpc_shutdown();
 }
 
 void rpc_server_free(struct rpc_server *server)
@@ -279,6 +284,7 @@ void rpc_server_free(struct rpc_server *server)
     if (!server)
         return;
     discard_core(server);
+    rpc_delays_free(server->delays);
     for (int i = 0; i < RPC_LANE_COUNT; i++)
         lane_free(server->lanes[i]);
     for (size_t i = 0; i < server->endpoint_count; i++) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -31,9 +32,17 @@ struct rpc_method {
     const char *path; /* "/package.Service/Method" */
     const ProtobufCMessageDescriptor *request;
     rpc_step *step;
-    enum rpc_lane lane; /* of the first step */
+    enum rpc_lane lane;       /* of the first step */
+    enum rpc_lane large_lane; /* instead of the lane that rpc_call_receive names, for messages of
+                                 more than 256 KiB; 0 = the same */
     enum rpc_kind kind;
-    unsigned max_live; /* calls beyond so many wait inside core, unread; 0 = default */
+    /* Number of a bytes field at the top level of the request, in no oneof, that is handed out by
+     * rpc_call_request_payload instead of being unpacked; 0 = none. */
+    unsigned payload_field;
+    /* Calls beyond so many wait inside core, unread; 0 = 256. One that rpc_call_continue moves to
+     * RPC_LANE_CLONE or RPC_LANE_WALK is not counted any more, up to 2048 of them, so that those
+     * which wait for big work let small ones in. */
+    unsigned max_live;
 };
 
 struct rpc_server_options {
@@ -60,3 +69,10 @@ void rpc_server_add_connection(struct rpc_server *server, int fd);
 void rpc_server_stop(struct rpc_server *server, int grace_ms);
 
 void rpc_server_free(struct rpc_server *server); /* stopped, or never started; NULL is allowed */
+
+/*
+ * Ends core's own threads, after the last server and client is freed. One of them may sleep for ten
+ * seconds, which nothing can shorten: false if they have not ended in time; then the process must
+ * end by _exit.
+ */
+bool rpc_core_shut_down(int timeout_ms);
