@@ -30,6 +30,8 @@ static const struct {
     [TABLE_CHILDREN] = {"children", MDB_DUPSORT | MDB_DUPFIXED},
     [TABLE_TREES] = {"trees", MDB_INTEGERKEY},
     [TABLE_UNFLUSHED] = {"unflushed", MDB_INTEGERKEY},
+    [TABLE_BLOBS] = {"blobs", 0},
+    [TABLE_INGESTS] = {"ingests", MDB_INTEGERKEY},
 };
 
 static int create_environment(struct store *store, int meta_fd, uint64_t map_bytes,
@@ -83,13 +85,8 @@ static int publish_root_uuid(int root_dirfd, const char *uuid, struct error *err
 }
 
 /* The file comes before the database: a crash in between leaves a UUID and nothing else. */
-static int make_header(int root_dirfd, bool data_empty, struct store_header *out_header,
-                       struct error *error)
+static int make_header(int root_dirfd, struct store_header *out_header, struct error *error)
 {
-    if (!data_empty)
-        return error_set(error, ERROR_PRECONDITION,
-                         "the root holds snapshots but no metadata database: put the folder meta "
-                         "back, or mount the volume that has it, or choose an empty root");
     *out_header = (struct store_header){.format = STORE_FORMAT, .next_id = FIRST_ID};
     int found = read_root_uuid(root_dirfd, out_header->uuid, error);
     if (found != 0)
@@ -117,9 +114,41 @@ static int check_header(int root_dirfd, const struct store_header *header, struc
     return 0;
 }
 
+/* 1 and the header, or 0 where the database is new. Makes nothing, and leaves no table open. */
+static int peek_header(struct store *store, struct store_header *out_header, struct error *error)
+{
+    struct store_txn txn = {.store = store};
+    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn.mdb);
+    if (rc != 0)
+        return store_raise(error, rc, "cannot read the metadata");
+    rc = mdb_dbi_open(txn.mdb, table_definitions[TABLE_STORE].name,
+                      table_definitions[TABLE_STORE].flags, &store->tables[TABLE_STORE]);
+    int found = rc == 0              ? store_header_get(&txn, out_header, error)
+                : rc == MDB_NOTFOUND ? 0
+                                     : store_raise(error, rc, "cannot open the metadata database");
+    mdb_txn_abort(txn.mdb);
+    return found;
+}
+
+/* Whether this store may be opened, found out before a table is made in it: a refused store is left
+ * as it is, and what the tables of a newer format look like is not known here. */
+static int check_store(struct store *store, int root_dirfd, bool data_empty, struct error *error)
+{
+    struct store_header header = {0};
+    int found = peek_header(store, &header, error);
+    if (found < 0)
+        return found;
+    if (found)
+        return check_header(root_dirfd, &header, error);
+    return data_empty
+               ? 0
+               : error_set(error, ERROR_PRECONDITION,
+                           "the root holds data but no metadata database: put the folder meta "
+                           "back, or mount the volume that has it, or choose an empty root");
+}
+
 struct opening {
     int root_dirfd;
-    bool data_empty;
     const char *boot_id;
     struct store *store;
 };
@@ -131,8 +160,7 @@ static int open_header(struct store_txn *txn, void *context, struct error *error
     int found = store_header_get(txn, &header, error);
     if (found < 0)
         return found;
-    int rc = found ? check_header(opening->root_dirfd, &header, error)
-                   : make_header(opening->root_dirfd, opening->data_empty, &header, error);
+    int rc = found ? 0 : make_header(opening->root_dirfd, &header, error);
     if (rc != 0)
         return rc;
     struct store *store = opening->store;
@@ -157,13 +185,15 @@ static void reserve_room(const struct store *store)
 }
 
 /* A new database file's directory entry must be as durable as what is committed to it. */
-static int open_environment(struct store *store, int root_dirfd,
+static int open_environment(struct store *store, int root_dirfd, bool data_empty,
                             const struct store_options *options, struct error *error)
 {
     owned(fd_close) int meta_fd = fd_make_dir(root_dirfd, "meta", 0700, error);
     if (meta_fd < 0)
         return error->code;
     int rc = create_environment(store, meta_fd, options->map_bytes, error);
+    if (rc == 0)
+        rc = check_store(store, root_dirfd, data_empty, error);
     if (rc == 0)
         rc = open_tables(store, error);
     if (rc == 0 && (fsync(meta_fd) != 0 || fsync(root_dirfd) != 0))
@@ -182,10 +212,9 @@ int store_open(int root_dirfd, bool data_empty, const struct store_options *opti
     store->queue.last = &store->queue.first;
     (void) pthread_mutex_init(&store->id_lock, NULL);
     struct opening opening = {.root_dirfd = root_dirfd,
-                              .data_empty = data_empty,
                               .boot_id = options->boot_id ? options->boot_id : "",
                               .store = store};
-    int rc = open_environment(store, root_dirfd, options, error);
+    int rc = open_environment(store, root_dirfd, data_empty, options, error);
     if (rc == 0)
         rc = store_write(store, open_header, &opening, error);
     if (rc != 0) {

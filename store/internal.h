@@ -4,6 +4,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "store/store.h"
 
@@ -15,6 +16,8 @@ enum store_table {
     TABLE_CHILDREN,  /* key of a parent -> keys of its children (DUPSORT) */
     TABLE_TREES,     /* tree id -> key of its snapshot */
     TABLE_UNFLUSHED, /* tree id -> generation */
+    TABLE_BLOBS,     /* algorithm and digest -> record Blob */
+    TABLE_INGESTS,   /* ingest id -> record Ingest */
     TABLE_COUNT
 };
 
@@ -57,6 +60,20 @@ int store_put(struct store_txn *txn, enum store_table table, MDB_val *key, MDB_v
 /* 0 also if there was nothing. value selects one duplicate, or is NULL. */
 int store_delete(struct store_txn *txn, enum store_table table, MDB_val *key, MDB_val *value,
                  struct error *error);
+
+/* Ids as keys of MDB_INTEGERKEY tables are a size_t in native order. */
+static inline MDB_val value_of(const void *data, size_t size)
+{
+    return (MDB_val){.mv_size = size, .mv_data = (void *) data};
+}
+
+static inline uint64_t read_u64(const MDB_val *value)
+{
+    uint64_t number = 0;
+    memcpy(&number, value->mv_data,
+           value->mv_size < sizeof number ? value->mv_size : sizeof number);
+    return number;
+}
 
 void store_gate_init(struct store_gate *gate);
 void store_gate_clear(struct store_gate *gate);

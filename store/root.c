@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/root.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,11 +19,75 @@
 #include "base/mem.h"
 #include "base/volume.h"
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool has_file(int dirfd, const char *path)
+{
+    struct stat found;
+    return fstatat(dirfd, path, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(found.st_mode);
+}
+
+/* The name of an entry that a folder without a store may not have if it is to become a root, or "".
+ * What mkfs makes is no such entry, nor what a first start leaves that was cut short: it begins
+ * with the lock. */
+static int find_foreign(int root_fd, char out_name[NAME_MAX + 1], struct error *error)
+{
+    static const char *const harmless[] = {".", "..", "lost+found"};
+    static const char *const begun[] = {"lock",  "uuid",  "uuid.new", "meta",
+                                        "trees", "trash", "content"};
+    size_t begun_count = has_file(root_fd, "lock") ? sizeof begun / sizeof begun[0] : 0;
+    int fd = fd_open_dir(root_fd, ".");
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        fd_close(&fd);
+        return error_errno(error, "cannot read this folder");
+    }
+    out_name[0] = '\0';
+    errno = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is this call's own */
+    for (struct dirent *entry; !out_name[0] && (entry = readdir(dir));)
+        if (!is_one_of(entry->d_name, harmless, sizeof harmless / sizeof harmless[0]) &&
+            !is_one_of(entry->d_name, begun, begun_count))
+            (void) snprintf(out_name, NAME_MAX + 1, "%s", entry->d_name);
+    int rc = errno && !out_name[0] ? error_errno(error, "cannot read this folder") : 0;
+    (void) closedir(dir);
+    return rc;
+}
+
+/* Somebody else's folder must not become a root by a slip of the hand. A store that lost its
+ * database or its uuid is a store all the same; store_open says what is to be done. */
+static int check_folder(int root_fd, bool must_exist, struct error *error)
+{
+    bool has_database = has_file(root_fd, "meta/data.mdb");
+    char name[NAME_MAX + 1] = "";
+    if (must_exist && !has_database)
+        return error_set(error, ERROR_PRECONDITION,
+                         "there is no store of clonefs in this folder (no meta/data.mdb): give "
+                         "--root the folder that the daemon uses");
+    if (has_database || has_file(root_fd, "uuid"))
+        return 0;
+    int rc = find_foreign(root_fd, name, error);
+    if (rc == 0 && name[0])
+        rc = error_set(error, ERROR_PRECONDITION,
+                       "this folder has files (%s) and no store of clonefs: give --root an empty "
+                       "folder, or one that does not exist yet, or mount the volume that has the "
+                       "store",
+                       name);
+    return rc;
+}
+
 /* The folder above must be there: a root on a volume that is not mounted should not appear beside
  * it. */
-static int open_folder(const char *path, struct store_root *root, struct error *error)
+static int open_folder(const char *path, bool must_exist, struct store_root *root,
+                       struct error *error)
 {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+    if (!must_exist && mkdir(path, 0700) != 0 && errno != EEXIST)
         return error_errno(error, "cannot make the root %s (the folder above it must exist)", path);
     root->path = realpath(path, NULL);
     if (!root->path)
@@ -30,9 +95,10 @@ static int open_folder(const char *path, struct store_root *root, struct error *
     root->fd = fd_open_dir(AT_FDCWD, root->path);
     if (root->fd < 0)
         return error_errno(error, "cannot open the root %s", path);
-    if (fchmod(root->fd, 0700) != 0)
-        return error_errno(error, "cannot set the mode of the root %s", path);
-    return 0;
+    int rc = check_folder(root->fd, must_exist, error);
+    if (rc == 0 && fchmod(root->fd, 0700) != 0)
+        rc = error_errno(error, "cannot set the mode of the root %s", path);
+    return rc;
 }
 
 static int take_lock(struct store_root *root, struct error *error)
@@ -60,41 +126,102 @@ static int take_lock(struct store_root *root, struct error *error)
     return 0;
 }
 
-static int make_subfolder(const struct store_root *root, const char *name, struct error *error)
+/* The folder of the last component of path, in dirfd; path is below the root, for people. */
+static int make_subfolder(const struct store_root *root, int dirfd, const char *path,
+                          struct error *error)
 {
-    int fd = fd_make_dir(root->fd, name, 0700, error);
+    const char *slash = strrchr(path, '/');
+    int fd = fd_make_dir(dirfd, slash ? slash + 1 : path, 0700, error);
     if (fd >= 0 && !volume_is_same(root->fd, fd)) {
         fd_close(&fd);
         return error_set(error, ERROR_PRECONDITION,
                          "%s/%s is on another volume than %s: unmount it, since clones and renames "
                          "do not cross volumes; all of the root must be on one",
-                         root->path, name, root->path);
+                         root->path, path, root->path);
     }
     return fd;
 }
 
-int store_root_open(const char *path, struct store_root *out_root, struct error *error)
+/* What is made here must be as durable as the blobs in it. */
+static int flush_folder(const struct store_root *root, int fd, struct error *error)
+{
+    return fsync(fd) == 0
+               ? 0
+               : error_errno(error, "cannot flush the folders of the root %s", root->path);
+}
+
+static int make_blob_folders(struct store_root *root, int content_fd, struct error *error)
+{
+    owned(fd_close) int blobs_fd = make_subfolder(root, content_fd, "content/blobs", error);
+    if (blobs_fd < 0)
+        return blobs_fd;
+    for (size_t i = DIGEST_SHA256; i <= DIGEST_SHA512; i++) {
+        char path[64];
+        (void) snprintf(path, sizeof path, "content/blobs/%s",
+                        digest_algorithm_name((enum digest_algorithm) i));
+        root->blob_fds[i] = make_subfolder(root, blobs_fd, path, error);
+        if (root->blob_fds[i] < 0)
+            return root->blob_fds[i];
+    }
+    return flush_folder(root, blobs_fd, error);
+}
+
+static int make_content_folders(struct store_root *root, struct error *error)
+{
+    owned(fd_close) int content_fd = make_subfolder(root, root->fd, "content", error);
+    if (content_fd < 0)
+        return content_fd;
+    root->ingest_fd = make_subfolder(root, content_fd, "content/ingest", error);
+    if (root->ingest_fd < 0)
+        return root->ingest_fd;
+    int rc = make_blob_folders(root, content_fd, error);
+    return rc == 0 ? flush_folder(root, content_fd, error) : rc;
+}
+
+static int make_folders(struct store_root *root, struct error *error)
+{
+    owned(fd_close) int meta_fd = make_subfolder(root, root->fd, "meta", error);
+    if (meta_fd < 0)
+        return meta_fd;
+    root->trees_fd = make_subfolder(root, root->fd, "trees", error);
+    if (root->trees_fd < 0)
+        return root->trees_fd;
+    root->trash_fd = make_subfolder(root, root->fd, "trash", error);
+    return root->trash_fd < 0 ? root->trash_fd : make_content_folders(root, error);
+}
+
+static int open_root(const char *path, bool must_exist, struct store_root *out_root,
+                     struct error *error)
 {
     struct store_root root = STORE_ROOT_NULL;
-    int rc = open_folder(path, &root, error);
+    int rc = open_folder(path, must_exist, &root, error);
     if (rc == 0)
         rc = take_lock(&root, error);
-    int meta_fd = rc == 0 ? make_subfolder(&root, "meta", error) : rc;
-    if (meta_fd >= 0)
-        root.trees_fd = make_subfolder(&root, "trees", error);
-    if (root.trees_fd >= 0)
-        root.trash_fd = make_subfolder(&root, "trash", error);
-    fd_close(&meta_fd);
-    if (root.trash_fd < 0) {
+    if (rc == 0)
+        rc = make_folders(&root, error);
+    if (rc != 0) {
         store_root_close(&root);
-        return error->code;
+        return rc;
     }
     *out_root = root;
     return 0;
 }
 
+int store_root_open(const char *path, struct store_root *out_root, struct error *error)
+{
+    return open_root(path, false, out_root, error);
+}
+
+int store_root_open_existing(const char *path, struct store_root *out_root, struct error *error)
+{
+    return open_root(path, true, out_root, error);
+}
+
 void store_root_close(struct store_root *root)
 {
+    for (size_t i = 0; i <= DIGEST_SHA512; i++)
+        fd_close(&root->blob_fds[i]);
+    fd_close(&root->ingest_fd);
     fd_close(&root->trash_fd);
     fd_close(&root->trees_fd);
     fd_close(&root->lock_fd);
@@ -108,7 +235,30 @@ static bool folder_is_empty(int dirfd)
     return id_list_read(&list, dirfd, NULL) == 0 && list.count == 0;
 }
 
+static bool has_no_blob(int dirfd, enum digest_algorithm algorithm)
+{
+    int fd = fd_open_dir(dirfd, ".");
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        fd_close(&fd);
+        return false;
+    }
+    struct digest digest;
+    bool found = false;
+    errno = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is this call's own */
+    for (struct dirent *entry; !found && (entry = readdir(dir));)
+        found = digest_from_hex(algorithm, entry->d_name, &digest);
+    bool empty = !found && errno == 0;
+    (void) closedir(dir);
+    return empty;
+}
+
 bool store_root_is_empty(const struct store_root *root)
 {
-    return folder_is_empty(root->trees_fd) && folder_is_empty(root->trash_fd);
+    bool empty = folder_is_empty(root->trees_fd) && folder_is_empty(root->trash_fd) &&
+                 folder_is_empty(root->ingest_fd);
+    for (size_t i = DIGEST_SHA256; empty && i <= DIGEST_SHA512; i++)
+        empty = has_no_blob(root->blob_fds[i], (enum digest_algorithm) i);
+    return empty;
 }

@@ -8,11 +8,6 @@
 #include "store/internal.h"
 #include "store/record.h"
 
-static MDB_val value_of(const void *data, size_t size)
-{
-    return (MDB_val){.mv_size = size, .mv_data = (void *) data};
-}
-
 int store_snapshot_get(struct store_txn *txn, const char *snapshotter, const char *key,
                        struct snapshot_record *out_record, struct error *error)
 {

@@ -2,26 +2,11 @@
 #include "store/trees.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "store/internal.h"
 #include "store/record.h"
-
-/* MDB_INTEGERKEY takes size_t in native order. */
-static MDB_val tree_key(size_t *tree)
-{
-    return (MDB_val){.mv_size = sizeof *tree, .mv_data = tree};
-}
-
-static uint64_t read_u64(const MDB_val *value)
-{
-    uint64_t number = 0;
-    memcpy(&number, value->mv_data,
-           value->mv_size < sizeof number ? value->mv_size : sizeof number);
-    return number;
-}
 
 int store_tree_next(struct store_txn *txn, uint64_t *inout_tree, struct error *error)
 {
@@ -30,7 +15,7 @@ int store_tree_next(struct store_txn *txn, uint64_t *inout_tree, struct error *e
     if (rc != 0)
         return store_raise(error, rc, "cannot list the trees");
     size_t tree = *inout_tree;
-    MDB_val key = tree_key(&tree);
+    MDB_val key = value_of(&tree, sizeof tree);
     MDB_val value;
     rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (rc == 0)
@@ -45,7 +30,7 @@ int store_tree_owner(struct store_txn *txn, uint64_t tree, struct snapshot_recor
                      struct error *error)
 {
     size_t id = tree;
-    MDB_val key = tree_key(&id);
+    MDB_val key = value_of(&id, sizeof id);
     MDB_val owner;
     int found = store_get(txn, TABLE_TREES, &key, &owner, error);
     if (found <= 0)
@@ -65,8 +50,8 @@ int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, uint64_t gene
                              struct error *error)
 {
     size_t id = tree;
-    MDB_val key = tree_key(&id);
-    MDB_val value = {.mv_size = sizeof generation, .mv_data = &generation};
+    MDB_val key = value_of(&id, sizeof id);
+    MDB_val value = value_of(&generation, sizeof generation);
     return store_put(txn, TABLE_UNFLUSHED, &key, &value, error);
 }
 
@@ -105,7 +90,7 @@ int store_tree_set_flushed(struct store_txn *txn, const struct store_unflushed *
                            struct error *error)
 {
     size_t id = flushed->tree;
-    MDB_val key = tree_key(&id);
+    MDB_val key = value_of(&id, sizeof id);
     MDB_val value;
     int found = store_get(txn, TABLE_UNFLUSHED, &key, &value, error);
     if (found <= 0)
