@@ -15,6 +15,7 @@ struct commit {
     const struct snapshot_request *request;
     const char *active_key;
     uint64_t generation; /* of the note that the tree is to be flushed */
+    uint64_t tree;       /* out */
 };
 
 /*
@@ -34,12 +35,7 @@ static int check_name(struct store_txn *txn, const struct snapshot_request *requ
                       struct error *error)
 {
     int rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
-    if (rc == ERROR_EXISTS && is_numbered(request->key)) {
-        if (error)
-            error->code = ERROR_PRECONDITION;
-        return ERROR_PRECONDITION;
-    }
-    return rc;
+    return is_numbered(request->key) ? snapshot_exists_as_precondition(rc, error) : rc;
 }
 
 static int check_active(const struct snapshot_record *active, const struct commit *commit,
@@ -48,11 +44,9 @@ static int check_active(const struct snapshot_record *active, const struct commi
     const char *parent = commit->request->parent;
     if (active->kind != SNAPSHOT_ACTIVE)
         return error_set(error, ERROR_PRECONDITION, "snapshot %s is not active", active->key);
-    if (active->damaged)
-        return error_set(error, ERROR_PRECONDITION,
-                         "snapshot %s may be damaged: it was not on disk yet when the machine went "
-                         "down; remove it and prepare it again",
-                         active->key);
+    int rc = snapshot_check_whole(active, error);
+    if (rc != 0)
+        return rc;
     if (!parent[0] || strcmp(parent, active->parent) == 0)
         return 0;
     if (active->parent[0])
@@ -66,7 +60,7 @@ static int check_active(const struct snapshot_record *active, const struct commi
 
 static int record_commit(struct store_txn *txn, void *context, struct error *error)
 {
-    const struct commit *commit = context;
+    struct commit *commit = context;
     const struct snapshot_request *request = commit->request;
     owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
     int rc = check_name(txn, request, error);
@@ -83,6 +77,7 @@ static int record_commit(struct store_txn *txn, void *context, struct error *err
     record.kind = SNAPSHOT_COMMITTED;
     record.created = record.updated = clock_now();
     labels_copy(&record.labels, request->labels);
+    commit->tree = record.tree;
     rc = store_snapshot_put(txn, &record, error);
     if (rc == 0)
         rc = store_tree_set_unflushed(txn, record.tree, commit->generation, error);
@@ -103,6 +98,7 @@ int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_reque
     if (rc != 0)
         return rc;
     (void) fault_point("commit.recorded");
+    usage_cache_drop(snapshotter->usage, commit.tree);
     flusher_wake(snapshotter->flusher);
     snapshot_measure_later(snapshotter, request->snapshotter, request->key);
     return 0;

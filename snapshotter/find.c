@@ -36,6 +36,27 @@ int snapshot_check_free(struct store_txn *txn, const char *name, const char *key
                      key, day, name);
 }
 
+int snapshot_exists_as_precondition(int rc, struct error *error)
+{
+    if (rc != ERROR_EXISTS)
+        return rc;
+    if (error)
+        error->code = ERROR_PRECONDITION;
+    return ERROR_PRECONDITION;
+}
+
+/* A flush that failed, a tree that is not there, or a start after a machine went down marked it. */
+#define MAY_BE_DAMAGED                                                                             \
+    "may be damaged: it was not on disk yet when the machine went down, or the volume lost data; "
+
+int snapshot_check_whole(const struct snapshot_record *record, struct error *error)
+{
+    if (!record->damaged)
+        return 0;
+    return error_set(error, ERROR_PRECONDITION,
+                     "snapshot %s " MAY_BE_DAMAGED "remove it and prepare it again", record->key);
+}
+
 int snapshot_find_parent(struct store_txn *txn, const char *name, const char *parent,
                          struct snapshot_record *out_parent, struct error *error)
 {
@@ -49,8 +70,7 @@ int snapshot_find_parent(struct store_txn *txn, const char *name, const char *pa
         return error_set(error, ERROR_INVALID, "parent snapshot %s is not committed", parent);
     if (record.damaged)
         return error_set(error, ERROR_PRECONDITION,
-                         "parent snapshot %s may be damaged: it was not on disk yet when the "
-                         "machine went down; remove its image and fetch it again",
+                         "parent snapshot %s " MAY_BE_DAMAGED "remove its image and fetch it again",
                          parent);
     *out_parent = record;
     record = SNAPSHOT_RECORD_NULL;
@@ -77,18 +97,16 @@ int snapshot_mount_of(struct snapshotter *snapshotter, struct store_txn *txn,
     if (record->kind == SNAPSHOT_COMMITTED)
         return error_set(error, ERROR_PRECONDITION, "snapshot %s is committed and has no mounts",
                          record->key);
-    if (record->damaged)
-        return error_set(error, ERROR_PRECONDITION,
-                         "snapshot %s may be damaged: it was not on disk yet when the machine went "
-                         "down; remove it and prepare it again",
-                         record->key);
+    int rc = snapshot_check_whole(record, error);
+    if (rc != 0)
+        return rc;
     if (record->tree) {
         bool empty_view = record->kind == SNAPSHOT_VIEW && !record->parent[0];
         fill_mount(snapshotter, record->tree, empty_view, out_mount);
         return 0;
     }
     owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
-    int rc = snapshot_find(txn, record->snapshotter, record->parent, &parent, error);
+    rc = snapshot_find(txn, record->snapshotter, record->parent, &parent, error);
     if (rc == 0)
         fill_mount(snapshotter, parent.tree, true, out_mount);
     return rc;

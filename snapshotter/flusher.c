@@ -70,8 +70,9 @@ static void flush_once(struct flusher *flusher)
         trees.failed = flusher->lost;
         rc = store_write(flusher->store, note_flushed, &trees, &error);
         flusher->lost = flusher->lost && rc != 0;
-        log_debug("flushed %zu trees in %lld ms", trees.count,
-                  (long long) (clock_monotonic_ms() - started));
+        if (!trees.failed)
+            log_debug("flushed %zu trees in %lld ms", trees.count,
+                      (long long) (clock_monotonic_ms() - started));
     }
     if (rc < 0) {
         log_error("cannot note what was flushed, will try again: %s", error.message);

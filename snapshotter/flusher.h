@@ -8,7 +8,8 @@
 /*
  * Makes trees durable after the fact. A change of a tree is acknowledged at once and noted as
  * unflushed in its own commit; a while later one flush of the volume covers all that was noted, and
- * the notes are taken back. What is still noted after a boot that nobody announced may be damaged.
+ * the notes are taken back. What is still noted after a boot that nobody announced may be damaged,
+ * and so may what a flush was for that failed.
  */
 struct flusher;
 

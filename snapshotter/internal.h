@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/id_list.h"
 #include "base/lane.h"
 #include "snapshotter/flusher.h"
 #include "snapshotter/pins.h"
 #include "snapshotter/snapshotter.h"
-#include "snapshotter/trash.h"
 #include "snapshotter/usage_cache.h"
 #include "store/store.h"
 
@@ -23,9 +23,8 @@ struct snapshotter {
     struct cancel stopping;
 };
 
-/* Room for an id as a name. */
-#define TREE_NAME_SIZE 24
-void tree_name(uint64_t tree, char out[TREE_NAME_SIZE]);
+/* Moves a tree that nothing names to trash. */
+void snapshotter_trash_tree(struct snapshotter *snapshotter, uint64_t tree);
 
 /* The record of key: 0 and the record, or ERROR_NOT_FOUND. */
 int snapshot_find(struct store_txn *txn, const char *name, const char *key,
@@ -35,15 +34,26 @@ int snapshot_find(struct store_txn *txn, const char *name, const char *key,
 int snapshot_check_free(struct store_txn *txn, const char *name, const char *key,
                         struct error *error);
 
+/* rc, but ERROR_PRECONDITION with the same text instead of ERROR_EXISTS, for where containerd takes
+ * AlreadyExists for something else than a refusal. */
+int snapshot_exists_as_precondition(int rc, struct error *error);
+
 /* The committed, undamaged parent of a Prepare or View: 0, ERROR_NOT_FOUND, ERROR_INVALID,
  * ERROR_PRECONDITION. */
 int snapshot_find_parent(struct store_txn *txn, const char *name, const char *parent,
                          struct snapshot_record *out_parent, struct error *error);
 
+/* ERROR_PRECONDITION, with the remedy, for a damaged snapshot that is not committed. */
+int snapshot_check_whole(const struct snapshot_record *record, struct error *error);
+
 /* What is mounted for the record: its own tree, or that of its parent. */
 int snapshot_mount_of(struct snapshotter *snapshotter, struct store_txn *txn,
                       const struct snapshot_record *record, struct snapshot_mount *out_mount,
                       struct error *error);
+
+/* Caches the figure of an active snapshot, unless it is active no more. */
+void snapshot_usage_keep(struct snapshotter *snapshotter, const struct snapshot_record *measured,
+                         struct snapshot_usage usage, int64_t walk_ms);
 
 /* Queues the measuring of a snapshot that was just committed. */
 void snapshot_measure_later(struct snapshotter *snapshotter, const char *name, const char *key);

@@ -89,8 +89,10 @@ int pins_reserve(struct pins *pins, const char *snapshotter, const char *key, st
     (void) pthread_mutex_lock(&pins->lock);
     struct pin *pin = find_or_add(pins, snapshotter, key);
     if (pin->reserved)
-        rc =
-            error_set(error, ERROR_EXISTS, "snapshot %s is being prepared by another request", key);
+        rc = error_set(error, ERROR_EXISTS,
+                       "snapshot %s is being prepared by another request: wait for that one, or "
+                       "use another key",
+                       key);
     pin->reserved = true;
     (void) pthread_mutex_unlock(&pins->lock);
     return rc;

@@ -17,8 +17,10 @@
  * record is there the clone is garbage that a crash leaves to the sweep.
  */
 
-/* A tree of at most so many entries is cloned among the short work. */
-#define SMALL_TREE 256
+/* A tree of at most so many entries is cloned among the short work; where every byte is copied, it
+ * has at most so many of them, too: some hundredths of a second. */
+#define SMALL_TREE_ENTRIES 256
+#define SMALL_COPY_BYTES ((uint64_t) 16 << 20)
 
 bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name,
                                const char *parent)
@@ -31,10 +33,11 @@ bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name
         snapshot_find(&txn, name, parent, &record, NULL) != 0)
         return true; /* a refusal is short work */
     store_read_end(&txn);
-    char tree[TREE_NAME_SIZE];
-    tree_name(record.tree, tree);
+    char tree[ID_NAME_SIZE];
+    id_name(record.tree, tree);
     owned(fd_close) int dirfd = fd_open_dir(snapshotter->root->trees_fd, tree);
-    return dirfd < 0 || tree_is_small(dirfd, "fs", SMALL_TREE);
+    uint64_t max_bytes = snapshotter->options.clones_share_data ? TREE_ANY_BYTES : SMALL_COPY_BYTES;
+    return dirfd < 0 || tree_is_small(dirfd, "fs", SMALL_TREE_ENTRIES, max_bytes);
 }
 
 /* The state of one Prepare, or of one View that has a tree of its own. */
@@ -59,8 +62,8 @@ static int clone_parent(struct preparation *preparation, uint64_t parent_tree, i
                         const struct cancel *cancel, struct error *error)
 {
     const struct snapshotter *snapshotter = preparation->snapshotter;
-    char name[TREE_NAME_SIZE];
-    tree_name(parent_tree, name);
+    char name[ID_NAME_SIZE];
+    id_name(parent_tree, name);
     owned(fd_close) int parent_fd = fd_open_dir(snapshotter->root->trees_fd, name);
     if (parent_fd < 0)
         return error_errno(error, "cannot open the tree of the parent");
@@ -91,8 +94,8 @@ static int build_tree(struct preparation *preparation, const struct cancel *canc
     if (rc != 0)
         return rc;
     (void) fault_point("prepare.reserved");
-    char name[TREE_NAME_SIZE];
-    tree_name(preparation->tree, name);
+    char name[ID_NAME_SIZE];
+    id_name(preparation->tree, name);
     owned(fd_close) int dirfd = fd_make_dir(snapshotter->root->trees_fd, name, 0700, error);
     if (dirfd < 0)
         return dirfd;
@@ -142,7 +145,7 @@ static int prepare_reserved(struct preparation *preparation, const struct cancel
     if (rc == 0)
         rc = store_write(snapshotter->store, record_tree, preparation, error);
     if (rc != 0 && preparation->tree)
-        trash_put(snapshotter->trash, preparation->tree);
+        snapshotter_trash_tree(snapshotter, preparation->tree);
     if (rc == 0) {
         (void) fault_point("prepare.recorded");
         flusher_wake(snapshotter->flusher);
@@ -184,8 +187,8 @@ static bool has_own_tree(const struct preparation *preparation)
            preparation->snapshotter->options.view == SNAPSHOT_VIEW_PRIVATE_CLONE;
 }
 
-static int make(struct preparation *preparation, const struct cancel *cancel,
-                struct snapshot_mount *out_mount, struct error *error)
+static int make_unless_taken(struct preparation *preparation, const struct cancel *cancel,
+                             struct snapshot_mount *out_mount, struct error *error)
 {
     struct snapshotter *snapshotter = preparation->snapshotter;
     const struct snapshot_request *request = preparation->request;
@@ -198,6 +201,20 @@ static int make(struct preparation *preparation, const struct cancel *cancel,
     pins_release(snapshotter->pins, request->snapshotter, request->key);
     return rc == 0
                ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount, error)
+               : rc;
+}
+
+/*
+ * To a request with this label AlreadyExists says that the layer is here already, under another key
+ * (contract 3.8). We never say that; containerd would look for it, and tell the user NotFound
+ * instead of why the key is taken.
+ */
+static int make(struct preparation *preparation, const struct cancel *cancel,
+                struct snapshot_mount *out_mount, struct error *error)
+{
+    int rc = make_unless_taken(preparation, cancel, out_mount, error);
+    return labels_get(preparation->request->labels, "containerd.io/snapshot.ref")
+               ? snapshot_exists_as_precondition(rc, error)
                : rc;
 }
 

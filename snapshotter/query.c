@@ -71,16 +71,8 @@ static bool lookup(const void *object, const char *const *path, size_t count,
     static const char *const kinds[] = {
         [SNAPSHOT_VIEW] = "view", [SNAPSHOT_ACTIVE] = "active", [SNAPSHOT_COMMITTED] = "committed"};
     const struct snapshot_record *record = object;
-    if (count >= 1 && strcmp(path[0], "labels") == 0) {
-        char key[4200];
-        const char *value = NULL;
-        if (record->labels.count > 0 && filter_join(path, 1, count, key, sizeof key))
-            value = labels_get(&record->labels, key);
-        *out_value = value;
-        return value != NULL;
-    }
     if (count != 1)
-        return false;
+        return labels_lookup(&record->labels, path, count, out_value);
     if (strcmp(path[0], "name") == 0)
         *out_value = record->key;
     else if (strcmp(path[0], "parent") == 0)
@@ -99,19 +91,17 @@ int snapshot_list_begin(struct snapshotter *snapshotter, struct store_txn *out_t
 }
 
 int snapshot_list_next(struct store_txn *txn, const char *name, const struct filter_list *filters,
-                       struct store_position *position, unsigned *inout_budget,
+                       const struct patience *patience, struct store_position *position,
                        struct snapshot_record *out_record, struct error *error)
 {
-    while (*inout_budget > 0) {
-        --*inout_budget;
-        int found = store_snapshot_next(txn, name, position, out_record, error);
-        if (found <= 0) {
-            *inout_budget += 1; /* says that this is the end */
-            return found;
-        }
-        if (filter_list_match(filters, lookup, out_record))
-            return 1;
+    const struct store_position before = *position;
+    int found = store_snapshot_next(txn, name, position, out_record, error);
+    if (found <= 0)
+        return found;
+    int answer = filter_list_look(filters, lookup, out_record, patience, error);
+    if (answer == FILTER_AGAIN)
+        *position = before;
+    if (answer != FILTER_MATCH)
         snapshot_record_clear(out_record);
-    }
-    return 0;
+    return answer;
 }

@@ -36,7 +36,7 @@ int snapshot_remove(struct snapshotter *snapshotter, const char *name, const cha
     pins_end_removal(snapshotter->pins, name, key);
     if (rc == 0 && removal.tree) {
         usage_cache_drop(snapshotter->usage, removal.tree);
-        trash_put(snapshotter->trash, removal.tree);
+        snapshotter_trash_tree(snapshotter, removal.tree);
     }
     return rc;
 }

@@ -5,13 +5,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
+#include "rpc/listing.h"
+#include "rpc/message.h"
 #include "snapshots.pb-c.h"
 
 typedef Containerd__Services__Snapshots__V1__Info InfoMessage;
-typedef Containerd__Services__Snapshots__V1__Info__LabelsEntry LabelMessage;
 typedef Containerd__Services__Snapshots__V1__PrepareSnapshotRequest PrepareRequest;
 typedef Containerd__Services__Snapshots__V1__ViewSnapshotRequest ViewRequest;
 typedef Containerd__Services__Snapshots__V1__MountsRequest MountsRequest;
@@ -28,25 +27,6 @@ typedef Containerd__Services__Snapshots__V1__UsageResponse UsageResponse;
 
 /* containerd's keys are well below this; LMDB never sees them (store/keys.c). */
 #define MAX_NAME_BYTES 16384
-/* As containerd's own servers do. */
-#define LIST_BATCH 100
-/* A message of List ends with the record that reaches this size, far from the limit of 16 MiB. */
-#define LIST_BYTES ((size_t) 1 << 20)
-/* A step of List takes about so long, so that filters that cost much or match little hold no
- * worker. */
-#define LIST_STEP_MS 20
-
-static void fail(struct rpc_call *call, const char *what, const char *key, struct error *error)
-{
-    bool ours = error->code == ERROR_IO || error->code == ERROR_NO_SPACE ||
-                error->code == ERROR_CORRUPT || error->code == ERROR_INTERNAL;
-    if (ours)
-        log_error("%s %s: %s", what, key, error->message);
-    else
-        log_debug("%s %s: %s", what, key, error->message);
-    rpc_call_fail(call, error);
-}
-
 static int check_name(const char *what, const char *text, bool may_be_empty, struct error *error)
 {
     if (!text[0] && !may_be_empty)
@@ -63,59 +43,29 @@ static int check_names(const char *snapshotter, const char *key, struct error *e
     return rc == 0 ? check_name("snapshot key", key, false, error) : rc;
 }
 
-/* Each message has its own type of label entry, all of one layout. */
-static void read_labels(const void *entries, size_t count, struct labels *out_labels)
-{
-    for (size_t i = 0; i < count; i++) {
-        const LabelMessage *entry = NULL;
-        memcpy(&entry, (const char *) entries + i * sizeof entry, sizeof entry);
-        labels_set(out_labels, entry->key, entry->value);
-    }
-}
-
 /* A record as a message, which borrows the record's strings. */
 struct info {
     InfoMessage message;
     Google__Protobuf__Timestamp created;
     Google__Protobuf__Timestamp updated;
-    LabelMessage *labels;
-    LabelMessage **label_pointers;
+    struct rpc_labels labels;
 };
-
-static void fill_time(Google__Protobuf__Timestamp *message, struct timestamp time)
-{
-    google__protobuf__timestamp__init(message);
-    message->seconds = time.seconds;
-    message->nanos = time.nanos;
-}
 
 static void info_fill(struct info *info, const struct snapshot_record *record)
 {
-    size_t count = record->labels.count;
-    info->labels = mem_alloc_array(count, sizeof *info->labels);
-    info->label_pointers = mem_alloc_array(count, sizeof *info->label_pointers);
-    for (size_t i = 0; i < count; i++) {
-        containerd__services__snapshots__v1__info__labels_entry__init(&info->labels[i]);
-        info->labels[i].key = record->labels.items[i].key;
-        info->labels[i].value = record->labels.items[i].value;
-        info->label_pointers[i] = &info->labels[i];
-    }
-    fill_time(&info->created, record->created);
-    fill_time(&info->updated, record->updated);
+    rpc_time_fill(&info->created, record->created);
+    rpc_time_fill(&info->updated, record->updated);
+    rpc_labels_fill(&info->labels, &record->labels,
+                    &containerd__services__snapshots__v1__info__labels_entry__descriptor);
     containerd__services__snapshots__v1__info__init(&info->message);
     info->message.name = record->key;
     info->message.parent = record->parent;
     info->message.kind = (Containerd__Services__Snapshots__V1__Kind) record->kind;
     info->message.created_at = &info->created;
     info->message.updated_at = &info->updated;
-    info->message.n_labels = count;
-    info->message.labels = info->label_pointers;
-}
-
-static void info_clear(struct info *info)
-{
-    mem_free(&info->labels);
-    mem_free(&info->label_pointers);
+    info->message.n_labels = info->labels.count;
+    info->message.labels =
+        (Containerd__Services__Snapshots__V1__Info__LabelsEntry **) info->labels.pointers;
 }
 
 /* The answers of Prepare, View and Mounts are one on the wire. */
@@ -138,12 +88,6 @@ static void reply_mount(struct rpc_call *call, const struct snapshot_mount *moun
     rpc_call_reply(call, &response.base);
 }
 
-static void reply_empty(struct rpc_call *call)
-{
-    Google__Protobuf__Empty response = GOOGLE__PROTOBUF__EMPTY__INIT;
-    rpc_call_reply(call, &response.base);
-}
-
 typedef int make_snapshot(struct snapshotter *snapshotter, const struct snapshot_request *request,
                           const struct cancel *cancel, struct snapshot_mount *out_mount,
                           struct error *error);
@@ -155,7 +99,7 @@ static void make(struct rpc_call *call, const char *what, make_snapshot *run)
     owned(labels_clear) struct labels labels = LABELS_NULL;
     owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
     struct error error = {0};
-    read_labels(message->labels, message->n_labels, &labels);
+    rpc_labels_read(message->labels, message->n_labels, &labels);
     struct snapshot_request request = {.snapshotter = message->snapshotter,
                                        .key = message->key,
                                        .parent = message->parent,
@@ -168,7 +112,7 @@ static void make(struct rpc_call *call, const char *what, make_snapshot *run)
     if (rc == 0)
         rc = run(rpc_call_service(call), &request, rpc_call_cancel(call), &mount, &error);
     if (rc != 0)
-        fail(call, what, message->key, &error);
+        rpc_fail_logged(call, what, message->key, &error);
     else
         reply_mount(call, &mount);
 }
@@ -213,7 +157,7 @@ static void mounts(struct rpc_call *call)
         rc = snapshot_mounts(rpc_call_service(call), message->snapshotter, message->key, &mount,
                              &error);
     if (rc != 0)
-        fail(call, "Mounts", message->key, &error);
+        rpc_fail_logged(call, "Mounts", message->key, &error);
     else
         reply_mount(call, &mount);
 }
@@ -223,7 +167,7 @@ static void commit(struct rpc_call *call)
     const CommitRequest *message = rpc_call_request(call);
     owned(labels_clear) struct labels labels = LABELS_NULL;
     struct error error = {0};
-    read_labels(message->labels, message->n_labels, &labels);
+    rpc_labels_read(message->labels, message->n_labels, &labels);
     struct snapshot_request request = {.snapshotter = message->snapshotter,
                                        .key = message->name,
                                        .parent = message->parent,
@@ -236,9 +180,9 @@ static void commit(struct rpc_call *call)
     if (rc == 0)
         rc = snapshot_commit(rpc_call_service(call), &request, message->key, &error);
     if (rc != 0)
-        fail(call, "Commit", message->key, &error);
+        rpc_fail_logged(call, "Commit", message->key, &error);
     else
-        reply_empty(call);
+        rpc_reply_empty(call);
 }
 
 static void remove_snapshot(struct rpc_call *call)
@@ -249,9 +193,9 @@ static void remove_snapshot(struct rpc_call *call)
     if (rc == 0)
         rc = snapshot_remove(rpc_call_service(call), message->snapshotter, message->key, &error);
     if (rc != 0)
-        fail(call, "Remove", message->key, &error);
+        rpc_fail_logged(call, "Remove", message->key, &error);
     else
-        reply_empty(call);
+        rpc_reply_empty(call);
 }
 
 /* The answers of Stat and Update are one on the wire. */
@@ -262,7 +206,7 @@ static void reply_info(struct rpc_call *call, const struct snapshot_record *reco
     info_fill(&info, record);
     response.info = &info.message;
     rpc_call_reply(call, &response.base);
-    info_clear(&info);
+    rpc_labels_clear(&info.labels);
 }
 
 static void stat_snapshot(struct rpc_call *call)
@@ -275,7 +219,7 @@ static void stat_snapshot(struct rpc_call *call)
         rc = snapshot_stat(rpc_call_service(call), message->snapshotter, message->key, &record,
                            &error);
     if (rc != 0)
-        fail(call, "Stat", message->key, &error);
+        rpc_fail_logged(call, "Stat", message->key, &error);
     else
         reply_info(call, &record);
 }
@@ -292,14 +236,14 @@ static void update(struct rpc_call *call)
         .snapshotter = message->snapshotter, .key = info->name, .parent = "", .labels = &labels};
     int rc = check_names(request.snapshotter, request.key, &error);
     if (rc == 0) {
-        read_labels(info->labels, info->n_labels, &labels);
+        rpc_labels_read(info->labels, info->n_labels, &labels);
         rc = snapshot_update(rpc_call_service(call), &request,
                              message->update_mask ? message->update_mask->paths : NULL,
                              message->update_mask ? message->update_mask->n_paths : 0, &record,
                              &error);
     }
     if (rc != 0)
-        fail(call, "Update", info->name, &error);
+        rpc_fail_logged(call, "Update", info->name, &error);
     else
         reply_info(call, &record);
 }
@@ -319,7 +263,7 @@ static void usage_walk(struct rpc_call *call)
     struct error error = {0};
     if (snapshot_usage_measure(rpc_call_service(call), message->snapshotter, message->key,
                                rpc_call_cancel(call), &usage, &error) != 0)
-        fail(call, "Usage", message->key, &error);
+        rpc_fail_logged(call, "Usage", message->key, &error);
     else
         reply_usage(call, &usage);
 }
@@ -334,7 +278,7 @@ static void usage(struct rpc_call *call)
         rc = snapshot_usage_known(rpc_call_service(call), message->snapshotter, message->key,
                                   &figure, &error);
     if (rc < 0)
-        fail(call, "Usage", message->key, &error);
+        rpc_fail_logged(call, "Usage", message->key, &error);
     else if (rc == 0)
         rpc_call_continue(call, RPC_LANE_WALK, usage_walk);
     else
@@ -344,22 +288,22 @@ static void usage(struct rpc_call *call)
 static void cleanup(struct rpc_call *call)
 {
     snapshotter_cleanup(rpc_call_service(call));
-    reply_empty(call);
+    rpc_reply_empty(call);
 }
 
 /* A List under way, between two messages. */
 struct listing {
+    struct rpc_listing common;
     struct filter_list *filters;
     struct store_position position;
-    size_t count; /* of the records of the message that is being made */
-    struct snapshot_record records[LIST_BATCH];
+    struct snapshot_record records[RPC_LISTING_BATCH]; /* as many as common counts */
 };
 
 static void listing_reset(struct listing *listing)
 {
-    for (size_t i = 0; i < listing->count; i++)
+    for (size_t i = 0; i < listing->common.count; i++)
         snapshot_record_clear(&listing->records[i]);
-    listing->count = 0;
+    listing->common.count = 0;
 }
 
 static void listing_free(void *state)
@@ -372,78 +316,50 @@ static void listing_free(void *state)
 
 static size_t record_bytes(const struct snapshot_record *record)
 {
-    size_t bytes = strlen(record->key) + strlen(record->parent);
-    for (size_t i = 0; i < record->labels.count; i++)
-        bytes += strlen(record->labels.items[i].key) + strlen(record->labels.items[i].value);
-    return bytes;
+    return strlen(record->key) + strlen(record->parent) + rpc_labels_bytes(&record->labels);
 }
 
-/* Fills the next message; 1 when there is more, 0 at the end. */
-static int listing_fill(struct listing *listing, struct snapshotter *snapshotter, const char *name,
-                        struct error *error)
+static int listing_fill(struct rpc_call *call, struct rpc_listing *common, struct error *error)
 {
-    int64_t until_ms = clock_monotonic_ms() + LIST_STEP_MS;
-    int rc = 1;
+    const ListRequest *message = rpc_call_request(call);
+    struct listing *listing = rpc_call_state(call);
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
-    if (snapshot_list_begin(snapshotter, &txn, error) != 0)
-        return error->code;
-    size_t bytes = 0;
+    int answer = snapshot_list_begin(rpc_call_service(call), &txn, error);
+    if (answer != 0)
+        return answer;
+    size_t bytes;
     listing_reset(listing);
-    while (listing->count < LIST_BATCH && bytes < LIST_BYTES && clock_monotonic_ms() <= until_ms) {
-        unsigned budget = 1;
-        struct snapshot_record *record = &listing->records[listing->count];
-        rc = snapshot_list_next(&txn, name, listing->filters, &listing->position, &budget, record,
-                                error);
-        if (rc < 0 || budget > 0)
-            return rc; /* 0: this was the end */
-        if (rc > 0) {
-            bytes += record_bytes(record);
-            listing->count++;
-        }
-    }
-    return 1;
+    do {
+        struct snapshot_record *record = &listing->records[common->count];
+        answer = snapshot_list_next(&txn, message->snapshotter, listing->filters, &common->patience,
+                                    &listing->position, record, error);
+        bytes = answer == FILTER_MATCH ? record_bytes(record) : 0;
+    } while (rpc_listing_goes_on(common, answer, bytes));
+    return answer;
 }
 
-static void list_step(struct rpc_call *call);
-
-/* Nothing is locked while the client takes the message. */
-static void send_listing(struct rpc_call *call, struct listing *listing, rpc_step *next)
+static void listing_send(struct rpc_call *call, struct rpc_listing *common, enum rpc_lane lane,
+                         rpc_step *next)
 {
     ListResponse response = CONTAINERD__SERVICES__SNAPSHOTS__V1__LIST_SNAPSHOTS_RESPONSE__INIT;
-    struct info infos[LIST_BATCH];
-    InfoMessage *pointers[LIST_BATCH];
-    size_t count = listing->count;
+    const struct listing *listing = rpc_call_state(call);
+    struct info infos[RPC_LISTING_BATCH];
+    InfoMessage *pointers[RPC_LISTING_BATCH];
+    size_t count = common->count;
     for (size_t i = 0; i < count; i++) {
         info_fill(&infos[i], &listing->records[i]);
         pointers[i] = &infos[i].message;
     }
     response.n_info = count;
     response.info = pointers;
-    rpc_call_send(call, &response.base, RPC_LANE_QUICK, next);
+    rpc_call_send(call, &response.base, lane, next);
     for (size_t i = 0; i < count; i++)
-        info_clear(&infos[i]);
-}
-
-static void list_step(struct rpc_call *call)
-{
-    const ListRequest *message = rpc_call_request(call);
-    struct listing *listing = rpc_call_state(call);
-    struct error error = {0};
-    int rc = cancel_requested(rpc_call_cancel(call))
-                 ? error_set(&error, ERROR_CANCELLED, "the client has gone")
-                 : listing_fill(listing, rpc_call_service(call), message->snapshotter, &error);
-    if (rc < 0)
-        fail(call, "List", message->snapshotter, &error);
-    else if (listing->count > 0)
-        send_listing(call, listing, rc > 0 ? list_step : rpc_call_finish);
-    else if (rc > 0)
-        rpc_call_continue(call, RPC_LANE_QUICK, list_step);
-    else
-        rpc_call_finish(call);
+        rpc_labels_clear(&infos[i].labels);
 }
 
 static void list(struct rpc_call *call)
 {
+    static const struct rpc_listing_kind kind = {listing_fill, listing_send};
     const ListRequest *message = rpc_call_request(call);
     struct filter_list *filters = NULL;
     struct error error = {0};
@@ -451,13 +367,14 @@ static void list(struct rpc_call *call)
     if (rc == 0)
         rc = filter_list_parse(message->filters, message->n_filters, &filters, &error);
     if (rc != 0) {
-        fail(call, "List", message->snapshotter, &error);
+        rpc_fail_logged(call, "List", message->snapshotter, &error);
         return;
     }
     struct listing *listing = mem_alloc(sizeof *listing);
+    listing->common.kind = &kind;
     listing->filters = filters;
     rpc_call_set_state(call, listing, listing_free);
-    list_step(call);
+    rpc_listing_step(call);
 }
 
 static const struct rpc_method methods[] = {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshotter/snapshotter.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "snapshotter/internal.h"
@@ -11,9 +11,13 @@
 #define DEFAULT_USAGE_REFRESH_MS 30000
 #define DEFAULT_FLUSH_DELAY_MS 2000
 
-void tree_name(uint64_t tree, char out[TREE_NAME_SIZE])
+void snapshotter_trash_tree(struct snapshotter *snapshotter, uint64_t tree)
 {
-    (void) snprintf(out, TREE_NAME_SIZE, "%llu", (unsigned long long) tree);
+    char name[ID_NAME_SIZE];
+    id_name(tree, name);
+    (void) fault_point("remove.recorded");
+    trash_put(snapshotter->trash, snapshotter->root->trees_fd, name, tree);
+    (void) fault_point("remove.trashed");
 }
 
 static void set_defaults(struct snapshotter_options *options)
@@ -30,14 +34,12 @@ static int start_workers(struct snapshotter *snapshotter, struct error *error)
         .name = "background", .threads = 1, .nice_value = 10};
     int rc = lane_new(&background, &snapshotter->background, error);
     if (rc == 0)
-        rc = trash_open(snapshotter->root, &snapshotter->trash, error);
-    if (rc == 0)
         rc = flusher_open(snapshotter->store, snapshotter->root,
                           snapshotter->options.flush_delay_ms, &snapshotter->flusher, error);
     return rc;
 }
 
-int snapshotter_open(struct store *store, const struct store_root *root,
+int snapshotter_open(struct store *store, const struct store_root *root, struct trash *trash,
                      const struct snapshotter_options *options,
                      struct snapshotter **out_snapshotter, struct error *error)
 {
@@ -47,7 +49,8 @@ int snapshotter_open(struct store *store, const struct store_root *root,
     if (rc != 0)
         return rc;
     struct snapshotter *snapshotter = mem_alloc(sizeof *snapshotter);
-    *snapshotter = (struct snapshotter){.store = store, .root = root, .options = *options};
+    *snapshotter =
+        (struct snapshotter){.store = store, .root = root, .trash = trash, .options = *options};
     set_defaults(&snapshotter->options);
     snapshotter->pins = pins_new();
     snapshotter->usage = usage_cache_new(snapshotter->options.usage_refresh_ms);
@@ -56,6 +59,7 @@ int snapshotter_open(struct store *store, const struct store_root *root,
         (void) snapshotter_close(snapshotter, 0);
         return rc;
     }
+    trash_wake(trash); /* for what the sweep put there */
     *out_snapshotter = snapshotter;
     return 0;
 }
@@ -67,8 +71,6 @@ bool snapshotter_close(struct snapshotter *snapshotter, int timeout_ms)
     cancel_request(&snapshotter->stopping);
     lane_free(snapshotter->background);
     snapshotter->background = NULL;
-    trash_close(snapshotter->trash);
-    snapshotter->trash = NULL;
     if (!flusher_close(snapshotter->flusher, timeout_ms))
         return false;
     usage_cache_free(snapshotter->usage);

@@ -10,6 +10,7 @@
 #include "base/labels.h"
 #include "store/root.h"
 #include "store/snapshots.h"
+#include "tree/trash.h"
 
 /*
  * The rules of snapshots (containerd-contract: core/snapshots). Every call is thread-safe, blocks
@@ -28,14 +29,15 @@ struct snapshotter_options {
     unsigned clone_threads;    /* for one big clone; 0 = default */
     unsigned usage_refresh_ms; /* an active snapshot is measured at most so often; 0 = default */
     unsigned flush_delay_ms;   /* from a change to its flush; 0 = default */
+    bool clones_share_data;    /* as tree_probe found out; else the size of a tree matters */
 };
 
 /*
  * Opens the service on a store and its root: moves what a crash left to trash, marks what an
- * unclean boot may have damaged, starts the background work. store and root stay the caller's and
- * outlive it.
+ * unclean boot may have damaged, starts the background work. store, root and trash stay the
+ * caller's and outlive it.
  */
-int snapshotter_open(struct store *store, const struct store_root *root,
+int snapshotter_open(struct store *store, const struct store_root *root, struct trash *trash,
                      const struct snapshotter_options *options,
                      struct snapshotter **out_snapshotter, struct error *error);
 
@@ -63,14 +65,17 @@ struct snapshot_request {
     const struct labels *labels;
 };
 
-/* True if Prepare of this parent is short work (no parent, or a tree of a few hundred files). */
+/* True if Prepare of this parent is short work: no parent, or a tree of a few hundred files, and of
+ * a few megabytes where clones are copies. */
 bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name,
                                const char *parent);
 
 /*
  * Prepare: a writable clone of the parent's tree, or an empty directory. ERROR_NOT_FOUND: no such
  * parent; ERROR_INVALID: the parent is not committed; ERROR_EXISTS: the key is taken;
- * ERROR_PRECONDITION: the parent is damaged. On failure nothing is left under the key.
+ * ERROR_PRECONDITION: the parent is damaged, or the key is taken and the request has the label
+ * containerd.io/snapshot.ref, which gives AlreadyExists another meaning. On failure nothing is left
+ * under the key.
  */
 int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,
                      const struct cancel *cancel, struct snapshot_mount *out_mount,
@@ -110,10 +115,13 @@ int snapshot_update(struct snapshotter *snapshotter, const struct snapshot_reque
                     char *const *mask, size_t mask_count, struct snapshot_record *out_record,
                     struct error *error);
 
-/* The next record that the filters match, looking at up to *inout_budget records: 1 and the record,
- * or 0: at the end when budget is left, else call again. txn is an open read transaction. */
+/*
+ * Looks at one record, the next after the position (enum filter_answer). The caller clears the
+ * record if the filters match it. The position moves on but for FILTER_AGAIN. txn is an open read
+ * transaction.
+ */
 int snapshot_list_next(struct store_txn *txn, const char *name, const struct filter_list *filters,
-                       struct store_position *position, unsigned *inout_budget,
+                       const struct patience *patience, struct store_position *position,
                        struct snapshot_record *out_record, struct error *error);
 
 /* Begins reading for snapshot_list_next. */
@@ -144,9 +152,9 @@ int snapshot_usage_measure(struct snapshotter *snapshotter, const char *name, co
 void snapshotter_cleanup(struct snapshotter *snapshotter);
 
 /*
- * Removes every snapshot of one snapshotter name, data included, and answers how many there were.
- * For a store that no snapshotter is open on. The remedy when containerd's root was wiped and its
- * keys start again.
+ * Removes every snapshot of one snapshotter name, data included, and answers how many there were;
+ * ERROR_NOT_FOUND, which tells the names that there are, if there was none. For a store that no
+ * snapshotter is open on. The remedy when containerd's root was wiped and its keys start again.
  */
 int snapshotter_forget(struct store *store, const struct store_root *root, const char *name,
                        uint64_t *out_count, struct error *error);

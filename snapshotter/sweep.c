@@ -9,6 +9,9 @@
 #include "snapshotter/internal.h"
 #include "store/trees.h"
 
+/* So many snapshots that a flush did not reach are named in the log, and the rest counted. */
+enum { UNFLUSHED_NAMED = 10 };
+
 static int list_recorded(struct store *store, struct id_list *out_list, struct error *error)
 {
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
@@ -24,8 +27,8 @@ static int list_recorded(struct store *store, struct id_list *out_list, struct e
 /* What cannot be moved stays for the next start: that is no reason not to serve the rest. */
 static void discard(const struct store_root *root, uint64_t tree)
 {
-    char name[TREE_NAME_SIZE];
-    tree_name(tree, name);
+    char name[ID_NAME_SIZE];
+    id_name(tree, name);
     if (renameat(root->trees_fd, name, root->trash_fd, name) != 0)
         log_warn("cannot move the unfinished tree %s to trash: errno %d", name, errno);
 }
@@ -79,22 +82,34 @@ int snapshotter_sweep(struct store *store, const struct store_root *root, struct
     return report_missing(store, &missing, error);
 }
 
+/* Marks one tree, and says of which snapshot it is unless silent. 1 if it is of one, else 0. */
+static int damage_tree(struct store_txn *txn, const struct store_unflushed *unflushed, bool silent,
+                       struct error *error)
+{
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int found = store_tree_owner(txn, unflushed->tree, &record, error);
+    if (found > 0 && !silent)
+        log_warn("snapshot %s (%s) was not on disk yet when the machine went down: it is kept and "
+                 "marked as damaged",
+                 record.key, record.snapshotter);
+    int rc = found;
+    if (rc >= 0)
+        rc = store_tree_set_damaged(txn, unflushed->tree, error);
+    if (rc >= 0)
+        rc = store_tree_set_flushed(txn, unflushed, error);
+    return rc < 0 ? rc : found;
+}
+
 static int damage_unflushed(struct store_txn *txn, void *context, struct error *error)
 {
     size_t *out_count = context;
     struct store_unflushed *list = NULL;
-    int rc = store_tree_list_unflushed(txn, &list, out_count, error);
-    for (size_t i = 0; rc >= 0 && i < *out_count; i++) {
-        owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-        rc = store_tree_owner(txn, list[i].tree, &record, error);
-        if (rc > 0)
-            log_warn("snapshot %s (%s) was not on disk yet when the machine went down: it is kept "
-                     "and marked as damaged",
-                     record.key, record.snapshotter);
-        if (rc >= 0)
-            rc = store_tree_set_damaged(txn, list[i].tree, error);
-        if (rc >= 0)
-            rc = store_tree_set_flushed(txn, &list[i], error);
+    size_t trees = 0;
+    int rc = store_tree_list_unflushed(txn, &list, &trees, error);
+    *out_count = 0;
+    for (size_t i = 0; rc >= 0 && i < trees; i++) {
+        rc = damage_tree(txn, &list[i], *out_count >= UNFLUSHED_NAMED, error);
+        *out_count += rc > 0;
     }
     free(list);
     return rc < 0 ? rc : store_note_boot(txn, error);
@@ -103,5 +118,9 @@ static int damage_unflushed(struct store_txn *txn, void *context, struct error *
 int snapshotter_mark_unflushed(struct store *store, struct error *error)
 {
     size_t count = 0;
-    return store_write(store, damage_unflushed, &count, error);
+    int rc = store_write(store, damage_unflushed, &count, error);
+    if (rc == 0 && count > UNFLUSHED_NAMED)
+        log_warn("and %zu more snapshots were not on disk yet: they are kept and marked as damaged",
+                 count - UNFLUSHED_NAMED);
+    return rc;
 }

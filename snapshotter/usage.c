@@ -39,8 +39,8 @@ int snapshot_usage_known(struct snapshotter *snapshotter, const char *name, cons
 static int walk(struct snapshotter *snapshotter, const struct snapshot_record *record,
                 const struct cancel *cancel, struct snapshot_usage *out_usage, struct error *error)
 {
-    char name[TREE_NAME_SIZE];
-    tree_name(record->tree, name);
+    char name[ID_NAME_SIZE];
+    id_name(record->tree, name);
     owned(fd_close) int dirfd = fd_open_dir(snapshotter->root->trees_fd, name);
     if (dirfd < 0)
         return error_errno(error, "cannot open the tree of snapshot %s", record->key);
@@ -71,6 +71,18 @@ static int record_usage(struct store_txn *txn, void *context, struct error *erro
     return store_snapshot_put(txn, &now, error);
 }
 
+/* Whoever makes an end of the active snapshot drops its figure then; that may have been during the
+ * walk. */
+void snapshot_usage_keep(struct snapshotter *snapshotter, const struct snapshot_record *measured,
+                         struct snapshot_usage usage, int64_t walk_ms)
+{
+    owned(snapshot_record_clear) struct snapshot_record now = SNAPSHOT_RECORD_NULL;
+    usage_cache_put(snapshotter->usage, measured->tree, usage, walk_ms);
+    if (snapshot_stat(snapshotter, measured->snapshotter, measured->key, &now, NULL) != 0 ||
+        now.tree != measured->tree || now.kind != SNAPSHOT_ACTIVE)
+        usage_cache_drop(snapshotter->usage, measured->tree);
+}
+
 int snapshot_usage_measure(struct snapshotter *snapshotter, const char *name, const char *key,
                            const struct cancel *cancel, struct snapshot_usage *out_usage,
                            struct error *error)
@@ -84,8 +96,7 @@ int snapshot_usage_measure(struct snapshotter *snapshotter, const char *name, co
     if (rc != 0)
         return rc;
     if (record.kind == SNAPSHOT_ACTIVE) {
-        usage_cache_put(snapshotter->usage, record.tree, *out_usage,
-                        clock_monotonic_ms() - started);
+        snapshot_usage_keep(snapshotter, &record, *out_usage, clock_monotonic_ms() - started);
         return 0;
     }
     struct measured measured = {.record = &record, .usage = *out_usage};

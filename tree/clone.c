@@ -112,3 +112,9 @@ int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *d
     hardlinks_clear(&clone.hardlinks);
     return code;
 }
+
+int tree_share_file(int src_fd, int dst_fd, struct error *error)
+{
+    int shared = clone_share_data(src_fd, dst_fd);
+    return shared >= 0 ? shared : error_errno(error, "cannot clone the data");
+}

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "tree/tree.h"
 
 enum { CHUNK_BYTES = 8 << 20, BUFFER_BYTES = 256 << 10 };
 
@@ -96,4 +97,11 @@ int clone_copy(int source_fd, int target_fd, uint64_t size, const struct cancel 
     if (code == 0 && ftruncate(target_fd, (off_t) size) != 0)
         code = error_errno(error, "cannot set the size");
     return code;
+}
+
+int tree_copy_file(int src_fd, int dst_fd, uint64_t size, const struct cancel *cancel,
+                   struct error *error)
+{
+    atomic_ullong copied = 0;
+    return clone_copy(src_fd, dst_fd, size, cancel, &copied, error);
 }

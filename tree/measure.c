@@ -83,37 +83,53 @@ int tree_measure(int dirfd, const char *name, const struct timestamp *since,
     return code;
 }
 
-struct count {
+/* What a tree may still have and be small. */
+struct allowance {
     struct walk *walk;
     uint64_t entries;
-    uint64_t limit;
+    uint64_t bytes;
 };
+
+/* 1 if the file has more bytes than are left. */
+static int count_bytes(struct allowance *left, const struct walk_dir *dir, const char *name,
+                       struct error *error)
+{
+    struct os_stat found;
+    if (left->bytes == TREE_ANY_BYTES)
+        return 0;
+    if (os_stat_at(dir->fds[0], name, &found) != 0)
+        return error_errno(error, "cannot read the attributes");
+    if (found.size_bytes > left->bytes)
+        return 1;
+    left->bytes -= found.size_bytes;
+    return 0;
+}
 
 static int count_entry(void *context, struct walk_dir *dir, const struct dir_entry *entry,
                        struct error *error)
 {
-    struct count *count = context;
+    struct allowance *left = context;
     int type = walk_entry_type(dir, entry);
     if (type < 0)
         return error_errno(error, "cannot read the attributes");
-    if (++count->entries > count->limit)
+    if (left->entries-- == 0)
         return 1;
     if (type == DT_DIR)
-        walk_enter(count->walk, dir, entry->name);
-    return 0;
+        walk_enter(left->walk, dir, entry->name);
+    return type == DT_REG ? count_bytes(left, dir, entry->name, error) : 0;
 }
 
 static const struct walk_visitor count_visitor = {.entry = count_entry};
 
-bool tree_is_small(int dirfd, const char *name, uint64_t limit)
+bool tree_is_small(int dirfd, const char *name, uint64_t max_entries, uint64_t max_bytes)
 {
-    struct count count = {.entries = 1, .limit = limit};
     owned(fd_close) int fd = os_open_root(dirfd, name);
-    if (fd < 0 || limit == 0)
+    if (fd < 0 || max_entries == 0)
         return false;
+    struct allowance left = {.entries = max_entries - 1, .bytes = max_bytes}; /* the root is one */
     struct walk_options options = {
-        .visitor = &count_visitor, .context = &count, .trees = 1, .threads = 1};
+        .visitor = &count_visitor, .context = &left, .trees = 1, .threads = 1};
     owned(walk_clear) struct walk *walk = walk_new(&options, (int[]){fd_take(&fd), -1});
-    count.walk = walk;
+    left.walk = walk;
     return walk_run(walk, NULL) == 0;
 }

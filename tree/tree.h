@@ -59,9 +59,21 @@ int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *d
                const struct tree_clone_options *options, struct tree_clone_result *out_result,
                struct error *error);
 
-/* True if the tree has at most limit entries; looks at no more than that many. A tree that cannot
- * be read counts as large. */
-bool tree_is_small(int dirfd, const char *name, uint64_t limit);
+#define TREE_ANY_BYTES UINT64_MAX
+
+/* Makes the empty file dst_fd share all data of src_fd: 1, or 0 if the two cannot. ERROR_NO_SPACE,
+ * ERROR_IO. */
+int tree_share_file(int src_fd, int dst_fd, struct error *error);
+
+/* Copies size bytes, holes excepted, to the empty file dst_fd. ERROR_CANCELLED, ERROR_PRECONDITION
+ * if src_fd turns out to be shorter, ERROR_NO_SPACE, ERROR_IO. */
+int tree_copy_file(int src_fd, int dst_fd, uint64_t size, const struct cancel *cancel,
+                   struct error *error);
+
+/* True if the tree has at most so many entries, and its regular files at most so many bytes (holes
+ * count, and a file once for each name; TREE_ANY_BYTES asks for no size). Looks at no more entries
+ * than that. A tree that cannot be read counts as large. */
+bool tree_is_small(int dirfd, const char *name, uint64_t max_entries, uint64_t max_bytes);
 
 struct tree_usage {
     uint64_t bytes; /* 512 * st_blocks, hard links once */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "snapshotter/trash.h"
+#include "tree/trash.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,13 +14,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "snapshotter/internal.h"
 #include "tree/tree.h"
 
 #define RETRY_MS 60000
 
 struct trash {
-    const struct store_root *root;
+    int trash_fd;
     pthread_t thread;
     struct cancel stopping;
     pthread_mutex_t lock;
@@ -29,17 +28,17 @@ struct trash {
 };
 
 /* One pass over the folder. True if something had to stay. */
-static bool delete_all(const struct store_root *root, const struct cancel *cancel)
+static bool delete_all(int trash_fd, const struct cancel *cancel)
 {
     owned(id_list_clear) struct id_list list = {0};
     struct error error = {0};
-    if (id_list_read(&list, root->trash_fd, &error) != 0)
+    if (id_list_read(&list, trash_fd, &error) != 0)
         log_error("the trash stays for now: %s", error.message);
     bool left = error.code != 0;
     for (size_t i = 0; i < list.count && !cancel_requested(cancel); i++) {
-        char name[TREE_NAME_SIZE];
-        tree_name(list.ids[i], name);
-        if (tree_remove(root->trash_fd, name, cancel, &error) == 0)
+        char name[ID_NAME_SIZE];
+        id_name(list.ids[i], name);
+        if (tree_remove(trash_fd, name, cancel, &error) == 0)
             continue;
         left = true;
         if (error.code != ERROR_CANCELLED)
@@ -66,14 +65,14 @@ static void *run(void *argument)
     struct trash *trash = argument;
     thread_lower_priority(10);
     while (!cancel_requested(&trash->stopping))
-        wait_for_work(trash, delete_all(trash->root, &trash->stopping));
+        wait_for_work(trash, delete_all(trash->trash_fd, &trash->stopping));
     return NULL;
 }
 
-int trash_open(const struct store_root *root, struct trash **out_trash, struct error *error)
+int trash_open(int trash_fd, struct trash **out_trash, struct error *error)
 {
     struct trash *trash = mem_alloc(sizeof *trash);
-    trash->root = root;
+    trash->trash_fd = trash_fd;
     (void) pthread_mutex_init(&trash->lock, NULL);
     (void) pthread_cond_init(&trash->wake, NULL);
     int rc = thread_start(&trash->thread, "trash", run, trash, error);
@@ -105,18 +104,16 @@ void trash_close(struct trash *trash)
     free(trash);
 }
 
-void trash_put(struct trash *trash, uint64_t tree)
+void trash_put(struct trash *trash, int dirfd, const char *name, uint64_t id)
 {
-    char name[TREE_NAME_SIZE];
-    tree_name(tree, name);
-    (void) fault_point("remove.recorded");
-    if (renameat(trash->root->trees_fd, name, trash->root->trash_fd, name) != 0 && errno != ENOENT)
-        log_warn("cannot move tree %s to trash (errno %d): the next start will", name, errno);
-    (void) fault_point("remove.trashed");
+    char trash_name[ID_NAME_SIZE];
+    id_name(id, trash_name);
+    if (renameat(dirfd, name, trash->trash_fd, trash_name) != 0 && errno != ENOENT)
+        log_warn("cannot move %s to trash (errno %d): the next start will", name, errno);
     trash_wake(trash);
 }
 
-void trash_drain(const struct store_root *root)
+void trash_drain(int trash_fd)
 {
-    (void) delete_all(root, NULL);
+    (void) delete_all(trash_fd, NULL);
 }
