@@ -15,6 +15,8 @@
 #include "base/notify.h"
 #include "base/process.h"
 #include "cmd/clonefsd/options.h"
+#include "content/content.h"
+#include "content/service.h"
 #include "rpc/health.h"
 #include "rpc/listener.h"
 #include "rpc/server.h"
@@ -22,17 +24,22 @@
 #include "snapshotter/snapshotter.h"
 #include "store/root.h"
 #include "store/store.h"
+#include "tree/trash.h"
 #include "tree/tree.h"
 
-/* SIGTERM must be answered within five seconds: calls get the first, the last flush the next. */
+/* SIGTERM must be answered within five seconds: calls get the first, the last flush the next,
+ * gRPC's threads the rest. */
 #define CALLS_GRACE_MS 1500
-#define FLUSH_GRACE_MS 3000
+#define FLUSH_GRACE_MS 2800
+#define CORE_GRACE_MS 300
 
 /* Everything that is open. */
 struct daemon {
     struct store_root root;
     struct store *store;
+    struct trash *trash;
     struct snapshotter *snapshotter;
+    struct content *content;
     struct rpc_server *server;
     struct rpc_health health;
     struct rpc_listener *listener;
@@ -50,22 +57,26 @@ static sigset_t block_signals(void)
     return handled;
 }
 
-static int open_store(struct daemon *daemon, const struct options *options, struct error *error)
+typedef int root_opener(const char *path, struct store_root *out_root, struct error *error);
+
+static int open_store(struct daemon *daemon, root_opener *open_root, const struct options *options,
+                      struct error *error)
 {
     char boot_id[64] = "";
     (void) clock_boot_id(boot_id);
     struct store_options store_options = {.boot_id = boot_id};
-    int rc = store_root_open(options->root, &daemon->root, error);
+    int rc = open_root(options->root, &daemon->root, error);
     if (rc == 0)
         rc = store_open(daemon->root.fd, store_root_is_empty(&daemon->root), &store_options,
                         &daemon->store, error);
     return rc == 0 ? 0 : error_wrap(error, "%s", options->root);
 }
 
-/* A full volume cannot be probed, and is no reason not to start: removing makes room. */
-static void probe_volume(const struct daemon *daemon)
+/* True if the volume is known to clone files. A full one cannot be probed, and is no reason not to
+ * start: removing makes room. */
+static bool probe_volume(const struct daemon *daemon)
 {
-    enum tree_clone_method method;
+    enum tree_clone_method method = TREE_CLONE_COPY;
     struct error error = {0};
     if (tree_probe(daemon->root.trash_fd, &method, &error) != 0)
         log_warn("%s: cannot find out whether the volume can clone files: %s", daemon->root.path,
@@ -77,17 +88,19 @@ static void probe_volume(const struct daemon *daemon)
     else
         log_info("%s: snapshots are clones by %s", daemon->root.path,
                  tree_clone_method_name(method));
+    return method == TREE_CLONE_REFLINK;
 }
 
 static int start_serving(struct daemon *daemon, const struct options *options, struct error *error)
 {
-    static const char *const services[] = {SNAPSHOT_SERVICE_NAME};
+    static const char *const services[] = {SNAPSHOT_SERVICE_NAME, CONTENT_SERVICE_NAME};
     static const struct rpc_server_options server_options = {0};
     int rc = rpc_server_new(&server_options, &daemon->server, error);
     if (rc != 0)
         return rc;
-    daemon->health = (struct rpc_health){.services = services, .service_count = 1};
+    daemon->health = (struct rpc_health){.services = services, .service_count = 2};
     snapshot_service_add(daemon->server, daemon->snapshotter);
+    content_service_add(daemon->server, daemon->content);
     rpc_health_add(daemon->server, &daemon->health);
     rc = rpc_server_start(daemon->server, error);
     if (rc == 0)
@@ -97,12 +110,18 @@ static int start_serving(struct daemon *daemon, const struct options *options, s
 
 static int start(struct daemon *daemon, const struct options *options, struct error *error)
 {
-    int rc = open_store(daemon, options, error);
+    int rc = open_store(daemon, store_root_open, options, error);
     if (rc != 0)
         return rc;
-    probe_volume(daemon);
-    rc = snapshotter_open(daemon->store, &daemon->root, &options->snapshots, &daemon->snapshotter,
-                          error);
+    struct snapshotter_options snapshots = options->snapshots;
+    snapshots.clones_share_data = probe_volume(daemon);
+    rc = trash_open(daemon->root.trash_fd, &daemon->trash, error);
+    if (rc == 0)
+        rc = snapshotter_open(daemon->store, &daemon->root, daemon->trash, &snapshots,
+                              &daemon->snapshotter, error);
+    if (rc == 0)
+        rc = content_open(daemon->store, &daemon->root, daemon->trash, &options->content,
+                          &daemon->content, error);
     return rc == 0 ? start_serving(daemon, options, error) : rc;
 }
 
@@ -113,8 +132,10 @@ static bool stop(struct daemon *daemon)
     if (daemon->server)
         rpc_server_stop(daemon->server, CALLS_GRACE_MS);
     rpc_server_free(daemon->server);
+    content_close(daemon->content);
     if (!snapshotter_close(daemon->snapshotter, FLUSH_GRACE_MS))
         return false;
+    trash_close(daemon->trash);
     store_close(daemon->store);
     store_root_close(&daemon->root);
     return true;
@@ -146,6 +167,8 @@ static int serve(const struct options *options, struct error *error)
                  "start, the last snapshots will be marked as damaged");
         _exit(rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
     }
+    if (rc == 0 && !rpc_core_shut_down(CORE_GRACE_MS))
+        _exit(EXIT_SUCCESS);
     return rc;
 }
 
@@ -153,16 +176,54 @@ static int forget(const struct options *options, struct error *error)
 {
     struct daemon daemon = {.root = STORE_ROOT_NULL};
     uint64_t count = 0;
-    int rc = open_store(&daemon, options, error);
+    int rc = open_store(&daemon, store_root_open_existing, options, error);
+    if (rc == 0 && snapshotter_forget(daemon.store, &daemon.root, options->forget_snapshotter,
+                                      &count, error) != 0)
+        rc = error_wrap(error, "%s", options->root);
     if (rc == 0)
-        rc = snapshotter_forget(daemon.store, &daemon.root, options->forget_snapshotter, &count,
-                                error);
-    if (rc == 0 && count == 0)
-        (void) printf("there are no snapshots of the snapshotter %s in %s\n",
-                      options->forget_snapshotter, options->root);
-    else if (rc == 0)
         (void) printf("removed %llu snapshots of the snapshotter %s\n", (unsigned long long) count,
                       options->forget_snapshotter);
+    (void) stop(&daemon);
+    return rc;
+}
+
+static void print_line(void *context, const char *line)
+{
+    (void) context;
+    (void) puts(line);
+    (void) fflush(stdout);
+}
+
+static int adopt_into(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    static const struct content_options no_scrub = {0};
+    struct content_adoption adoption = {0};
+    int rc = trash_open(daemon->root.trash_fd, &daemon->trash, error);
+    if (rc == 0)
+        rc = content_open(daemon->store, &daemon->root, daemon->trash, &no_scrub, &daemon->content,
+                          error);
+    if (rc == 0)
+        rc = content_adopt(daemon->content, options->adopt_content, print_line, NULL, &adoption,
+                           error);
+    (void) printf("adopted %llu blobs of %llu bytes; %llu were here already, %llu do not match "
+                  "their names, %llu are no blobs\n",
+                  (unsigned long long) adoption.adopted, (unsigned long long) adoption.bytes,
+                  (unsigned long long) adoption.present, (unsigned long long) adoption.wrong,
+                  (unsigned long long) adoption.skipped);
+    if (rc == 0 && adoption.wrong > 0)
+        rc = error_set(error, ERROR_CORRUPT,
+                       "%llu files do not match their names and were left out: pull the images "
+                       "that need them again",
+                       (unsigned long long) adoption.wrong);
+    return rc;
+}
+
+static int adopt(const struct options *options, struct error *error)
+{
+    struct daemon daemon = {.root = STORE_ROOT_NULL};
+    int rc = open_store(&daemon, store_root_open, options, error);
+    if (rc == 0)
+        rc = adopt_into(&daemon, options, error);
     (void) stop(&daemon);
     return rc;
 }
@@ -171,6 +232,8 @@ static int run(const struct options *options, struct error *error)
 {
     log_set_level(options->log_level);
     process_prepare();
+    if (options->adopt_content)
+        return adopt(options, error);
     return options->forget_snapshotter ? forget(options, error) : serve(options, error);
 }
 

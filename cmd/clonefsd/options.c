@@ -9,11 +9,13 @@
 #include "base/mem.h"
 
 #define DEFAULT_ROOT "/var/lib/clonefs"
+#define DEFAULT_SCRUB_BYTES ((uint64_t) 8 << 20)
 #define DEFAULT_ADDRESS "/run/clonefs/clonefs.sock"
 
 const char options_usage[] =
     "usage: clonefsd [--root DIR] [--address SOCKET] [--config FILE] [--log-level LEVEL]\n"
     "       clonefsd --forget-snapshotter NAME [--root DIR] [--config FILE]\n"
+    "       clonefsd --adopt-content DIR [--root DIR] [--config FILE]\n"
     "       clonefsd --version | --help\n"
     "\n"
     "  --root DIR                 the store; all of it on one volume (" DEFAULT_ROOT ")\n"
@@ -22,6 +24,9 @@ const char options_usage[] =
     "  --log-level LEVEL          error, warn, info or debug (info)\n"
     "  --forget-snapshotter NAME  remove all snapshots of the snapshotter NAME and exit; for\n"
     "                             when containerd's own root was wiped (daemon stopped)\n"
+    "  --adopt-content DIR        take over the blobs of containerd's own content store DIR and\n"
+    "                             exit (daemon stopped); DIR is\n"
+    "                             CONTAINERD-ROOT/io.containerd.content.v1.content\n"
     "  --version                  print the version and exit\n";
 
 /* A setting that takes text; out is replaced. */
@@ -112,6 +117,32 @@ static int set_snapshots(struct options *options, const char *key, const struct 
                      key);
 }
 
+/* The scrub's pace: 0 switches it off. */
+static int set_scrub_rate(struct content_options *content, const struct config_value *value,
+                          const char *key, struct error *error)
+{
+    int rc = check_type(value, CONFIG_INTEGER, key, error);
+    if (rc != 0)
+        return rc;
+    if (value->integer < 0 || value->integer > 65536)
+        return error_set(error, ERROR_INVALID, "%s must be from 0 to 65536", key);
+    content->scrub_bytes_per_second = (uint64_t) value->integer << 20;
+    return 0;
+}
+
+static int set_content(struct options *options, const char *key, const struct config_value *value,
+                       struct error *error)
+{
+    if (strcmp(key, "scrub_mib_per_second") == 0)
+        return set_scrub_rate(&options->content, value, key, error);
+    if (strcmp(key, "scrub_days") == 0)
+        return set_number(&options->content.scrub_days, value, key, 1, error);
+    return error_set(error, ERROR_INVALID,
+                     "unknown key %s: the keys of [content] are scrub_mib_per_second and "
+                     "scrub_days",
+                     key);
+}
+
 static int set_from_file(void *context, const char *section, const char *key,
                          const struct config_value *value, struct error *error)
 {
@@ -120,8 +151,10 @@ static int set_from_file(void *context, const char *section, const char *key,
         return set_top(options, key, value, error);
     if (strcmp(section, "snapshots") == 0)
         return set_snapshots(options, key, value, error);
-    return error_set(error, ERROR_INVALID, "unknown section [%s]: there is only [snapshots]",
-                     section);
+    if (strcmp(section, "content") == 0)
+        return set_content(options, key, value, error);
+    return error_set(error, ERROR_INVALID,
+                     "unknown section [%s]: there are [snapshots] and [content]", section);
 }
 
 struct arguments {
@@ -130,6 +163,7 @@ struct arguments {
     const char *config;
     const char *log_level;
     const char *forget_snapshotter;
+    const char *adopt_content;
 };
 
 /* The place of a flag that takes a value, or NULL. */
@@ -142,7 +176,8 @@ static const char **find_flag(struct arguments *arguments, const char *name, siz
                  {"--address", &arguments->address},
                  {"--config", &arguments->config},
                  {"--log-level", &arguments->log_level},
-                 {"--forget-snapshotter", &arguments->forget_snapshotter}};
+                 {"--forget-snapshotter", &arguments->forget_snapshotter},
+                 {"--adopt-content", &arguments->adopt_content}};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         if (strlen(flags[i].name) == length && strncmp(flags[i].name, name, length) == 0)
             return flags[i].place;
@@ -191,7 +226,8 @@ int options_read(int argc, char **argv, struct options *out_options, struct erro
     struct options *options = out_options;
     *options = (struct options){.root = mem_strdup(DEFAULT_ROOT),
                                 .address = mem_strdup(DEFAULT_ADDRESS),
-                                .log_level = LOG_LEVEL_INFO};
+                                .log_level = LOG_LEVEL_INFO,
+                                .content = {.scrub_bytes_per_second = DEFAULT_SCRUB_BYTES}};
     struct arguments arguments = {0};
     int rc = read_arguments(argc, argv, options, &arguments, error);
     if (rc == 0 && arguments.config)
@@ -204,6 +240,11 @@ int options_read(int argc, char **argv, struct options *out_options, struct erro
         set_text(&options->address, arguments.address);
     if (arguments.forget_snapshotter)
         set_text(&options->forget_snapshotter, arguments.forget_snapshotter);
+    if (arguments.adopt_content)
+        set_text(&options->adopt_content, arguments.adopt_content);
+    if (rc == 0 && arguments.forget_snapshotter && arguments.adopt_content)
+        rc = error_set(error, ERROR_INVALID,
+                       "--forget-snapshotter and --adopt-content are two commands: give one");
     return rc;
 }
 
@@ -212,4 +253,5 @@ void options_clear(struct options *options)
     mem_free(&options->root);
     mem_free(&options->address);
     mem_free(&options->forget_snapshotter);
+    mem_free(&options->adopt_content);
 }

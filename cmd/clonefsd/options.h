@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "content/content.h"
 #include "snapshotter/snapshotter.h"
 
 /* What the daemon was told: by default, by the configuration file, by the command line, in this
@@ -14,7 +15,9 @@ struct options {
     char *address;
     enum log_level log_level;
     struct snapshotter_options snapshots;
-    char *forget_snapshotter; /* NULL, or the one-off command */
+    struct content_options content;
+    char *forget_snapshotter; /* NULL, or a one-off command, like the next */
+    char *adopt_content;
     bool show_version;
     bool show_help;
 };
