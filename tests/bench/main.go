@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench compares clonefsd with containerd's own snapshotters, driven by the same client through
-// the same kind of socket on the same volume. It prints one table; scripts/bench runs it.
+// Command bench compares clonefsd with containerd's own snapshotters and content store, driven by the same
+// client through the same kind of socket on the same volume. It prints one table; scripts/bench runs it.
 package main
 
 import (
@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"path/filepath"
+	"strings"
 
 	"clonefs/tests/gotool/harness"
 )
@@ -18,9 +18,12 @@ import (
 type bench struct {
 	rounds int
 	files  int
+	listed int
+	only   string // parts whose name contains this
 	bytes  int64  // of the big tree
+	big    int    // bytes of the big blob
 	dir    string // on the volume
-	peer   string // program that serves native and overlayfs
+	peer   string // program that serves containerd's own stores
 	ours   *side
 	native *side
 	table  table
@@ -29,47 +32,70 @@ type bench struct {
 func main() {
 	log.SetFlags(0)
 	b := &bench{}
+	what, mib := "", 0
 	flag.StringVar(&b.dir, "dir", "", "folder on the volume to work on")
 	flag.StringVar(&b.peer, "peer", "", "program of tests/gotool/peer")
+	flag.StringVar(&what, "what", "all", "snapshots, content or all")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds of each row; medians are shown")
 	flag.IntVar(&b.files, "files", 100000, "files of the big tree")
+	flag.IntVar(&mib, "mib", 1024, "MiB of the big blob")
+	flag.IntVar(&b.listed, "listed", 50000, "blobs to list")
+	flag.StringVar(&b.only, "only", "", "only parts whose name, as progress shows it, contains this")
 	flag.Parse()
+	b.big = mib << 20
 	if harness.Binary() == "" || b.peer == "" || b.dir == "" {
 		log.Fatal("CLONEFSD, -peer and -dir are needed; scripts/bench gives them")
 	}
-	if err := b.run(); err != nil {
+	var err error
+	if what != "content" {
+		err = b.snapshotRows()
+	}
+	if what != "snapshots" && err == nil {
+		err = b.contentRows()
+	}
+	progress("")
+	b.table.print(os.Stdout)
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func (b *bench) run() (err error) {
-	if b.ours, err = b.launch("clonefs", harness.Binary()); err != nil {
+// part is some rows.
+type part struct {
+	what string
+	run  func() error
+}
+
+func (b *bench) runParts(parts []part) error {
+	for _, p := range parts {
+		if !strings.Contains(p.what, b.only) {
+			continue
+		}
+		progress("%s", p.what)
+		if err := p.run(); err != nil {
+			return fmt.Errorf("%s: %w", p.what, err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) snapshotRows() (err error) {
+	if b.ours, err = b.launch("clonefs"); err != nil {
 		return err
 	}
 	defer b.ours.stop()
-	if b.native, err = b.launch("native", b.peer, "--snapshotter", "native"); err != nil {
+	if b.native, err = b.launch("native", "--snapshotter", "native"); err != nil {
 		return err
 	}
 	defer b.native.stop()
-	for _, part := range []struct {
-		what string
-		run  func() error
-	}{
+	return b.runParts([]part{
 		{"idle memory", b.idleMemory},
 		{fmt.Sprintf("a tree of %d files from /usr, in both", b.files), b.fill},
 		{"Prepare of the big tree", b.bigPrepare},
 		{"Prepare of 8 files beside it", b.smallBesideBig},
 		{"Prepare and Remove by 32 callers", b.manyCallers},
 		{"Stat", b.stats},
-	} {
-		progress("%s", part.what)
-		if err := part.run(); err != nil {
-			return fmt.Errorf("%s: %w", part.what, err)
-		}
-	}
-	progress("")
-	b.table.print(os.Stdout)
-	return nil
+	})
 }
 
 // progress goes to standard error, one line that replaces itself on a terminal.
@@ -80,12 +106,4 @@ func progress(format string, args ...interface{}) {
 	} else if text != "" {
 		fmt.Fprintln(os.Stderr, "bench:", text)
 	}
-}
-
-func (b *bench) launch(name, binary string, args ...string) (*side, error) {
-	d, err := harness.Launch(harness.Options{Binary: binary, Root: filepath.Join(b.dir, name), Args: args})
-	if err != nil {
-		return nil, err
-	}
-	return &side{name: name, daemon: d, Snapshots: d.Snapshots("clonefs")}, nil
 }

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -79,4 +81,57 @@ func (s *side) watchMemory(f func() error) (memory, error) {
 		err = sampleError
 	}
 	return peak, err
+}
+
+const tick = time.Second / 100 // USER_HZ, the unit of /proc/PID/stat
+
+// usage is what something took: time, and CPU in the daemon and in this client.
+type usage struct {
+	took, daemon, client time.Duration
+}
+
+func (u usage) String() string {
+	return fmt.Sprintf("%s, CPU %s, the client's %s", duration(u.took), duration(u.daemon), duration(u.client))
+}
+
+// measure finds out what f takes.
+func (s *side) measure(f func() error) (u usage, err error) {
+	daemon, err := cpu(s.daemon.Pid())
+	if err != nil {
+		return u, err
+	}
+	client, err := cpu(os.Getpid())
+	if err != nil {
+		return u, err
+	}
+	began := time.Now()
+	if err := f(); err != nil {
+		return u, err
+	}
+	u.took = time.Since(began)
+	if u.daemon, err = cpu(s.daemon.Pid()); err != nil {
+		return u, err
+	}
+	u.client, err = cpu(os.Getpid())
+	u.daemon -= daemon
+	u.client -= client
+	return u, err
+}
+
+// cpu is the time that a process used until now, in user and kernel mode.
+func cpu(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from the third on
+	var used time.Duration
+	for _, field := range fields[11:13] {
+		ticks, err := strconv.Atoi(field)
+		if err != nil {
+			return 0, err
+		}
+		used += time.Duration(ticks) * tick
+	}
+	return used, nil
 }

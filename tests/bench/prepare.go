@@ -113,7 +113,7 @@ const (
 
 // manyCallers compares the rate of Prepare+Remove of small snapshots with overlayfs.
 func (b *bench) manyCallers() error {
-	overlay, err := b.launch("overlayfs", b.peer, "--snapshotter", "overlayfs")
+	overlay, err := b.launch("overlayfs", "--snapshotter", "overlayfs")
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 	"golang.org/x/sys/unix"
 
@@ -18,14 +20,41 @@ import (
 // side is one of the two that are compared.
 type side struct {
 	*harness.Snapshots
-	name   string
-	daemon *harness.Daemon
+	content contentapi.ContentClient
+	name    string
+	daemon  *harness.Daemon
+}
+
+// launch starts clonefsd, or the peer if there are arguments, on a root of this name.
+func (b *bench) launch(name string, args ...string) (*side, error) {
+	binary := harness.Binary()
+	if len(args) > 0 {
+		binary = b.peer
+	}
+	d, err := harness.Launch(harness.Options{Binary: binary, Root: filepath.Join(b.dir, name), Args: args})
+	if err != nil {
+		return nil, err
+	}
+	return &side{d.Snapshots("clonefs"), contentapi.NewContentClient(d.Conn), name, d}, nil
 }
 
 func (s *side) stop() {
-	if err := s.daemon.Stop(); err != nil && s.name == "clonefs" {
+	if err := s.daemon.Stop(); err != nil && strings.HasPrefix(s.name, "clonefs") {
 		log.Print(err)
 	}
+}
+
+// alternately lets the sides do something one after the other in each round; another one begins each time.
+func (b *bench) alternately(sides []*side, f func(round, i int, s *side) error) error {
+	for round := 0; round < b.rounds; round++ {
+		for turn := range sides {
+			i := (round + turn) % len(sides)
+			if err := f(round, i, sides[i]); err != nil {
+				return fmt.Errorf("%s: %w", sides[i].name, err)
+			}
+		}
+	}
+	return nil
 }
 
 const settleBound = 5 * time.Minute

@@ -85,3 +85,9 @@ func duration(d time.Duration) string {
 }
 
 func rate(perSecond float64) string { return fmt.Sprintf("%.0f/s", perSecond) }
+
+func throughput(bytes int, took time.Duration) float64 {
+	return float64(bytes) / (1 << 20) / took.Seconds()
+}
+
+func mibPerSecond(figure float64) string { return fmt.Sprintf("%.0f MiB/s", figure) }

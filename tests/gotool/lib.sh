@@ -52,7 +52,7 @@ run_go_test() {
     local status=0
     run_child "$@" -test.v >"$work/test.log" 2>&1 || status=$?
     if [ "$status" = 0 ]; then
-        grep -vE '^=== |helpers_unix.go:[0-9]+: unmount|^PASS$' "$work/test.log"
+        grep -vE '^=== |helpers_unix.go:[0-9]+: unmount|testsuite.go:[0-9]+: compare update|^PASS$' "$work/test.log"
     else
         cat "$work/test.log"
         echo "=== failed: status $status"
@@ -61,7 +61,7 @@ run_go_test() {
     return "$status"
 }
 
-# volume_make FS SIZE: a fresh file system in a sparse file, mounted on $work/FS. FS is xfs or btrfs.
+# volume_make FS SIZE: a fresh file system in a sparse file, mounted on $work/FS. FS is xfs, btrfs or ext4.
 # Fails with a reason on standard output where that is not possible here.
 volume_make() {
     local fs=$1 size=$2 log=$work/volume.log
@@ -69,6 +69,7 @@ volume_make() {
     command -v "mkfs.$fs" >/dev/null || { echo "no mkfs.$fs"; return 1; }
     local options=-q
     [ "$fs" = xfs ] && options='-q -m reflink=1'
+    [ "$fs" = ext4 ] && options='-q -F'
     truncate -s "$size" "$work/$fs.img" && mkdir "$work/$fs" || return 1
     # shellcheck disable=SC2086
     if ! { "mkfs.$fs" $options "$work/$fs.img" && mount -o loop "$work/$fs.img" "$work/$fs"; } >"$log" 2>&1; then

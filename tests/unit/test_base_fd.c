@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,6 +132,58 @@ static void publishing_never_writes_through_a_link(void **state)
     assert_int_equal(fd_read_small(folder(state), "victim", text, sizeof text), 4);
 }
 
+/* Segments of 0, 1, 2, ... bytes of one stream, more than one call takes. */
+static void many_segments_are_written_one_after_the_other(void **state)
+{
+    enum { SEGMENTS = 200, BYTES = SEGMENTS * (SEGMENTS - 1) / 2, OFFSET = 5 };
+    static char data[BYTES];
+    static char found[BYTES];
+    struct iovec segments[SEGMENTS];
+    size_t used = 0;
+    for (size_t i = 0; i < BYTES; i++)
+        data[i] = (char) (i * 31 % 251);
+    for (size_t i = 0; i < SEGMENTS; used += i++)
+        segments[i] = (struct iovec){data + used, i};
+    owned(fd_close) int fd = openat(folder(state), "many", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(fd_write_all(fd, segments, SEGMENTS, OFFSET), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_END), OFFSET + BYTES);
+    assert_int_equal(pread(fd, found, BYTES, OFFSET), BYTES);
+    assert_memory_equal(found, data, BYTES);
+}
+
+static void nothing_is_written_without_bytes(void **state)
+{
+    struct iovec empty[100] = {{0}};
+    owned(fd_close) int fd = openat(folder(state), "none", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(fd_write_all(fd, NULL, 0, 10), 0);
+    assert_int_equal(fd_write_all(fd, empty, 100, 10), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+}
+
+/* The kernel writes up to the limit and then fails. */
+static void a_write_that_stops_half_way_fails(void **state)
+{
+    struct rlimit before;
+    char data[100] = {0};
+    struct iovec segments[] = {{data, 60}, {data, 40}};
+    owned(fd_close) int fd = openat(folder(state), "limit", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit limit = {.rlim_cur = 70, .rlim_max = before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    errno = 0;
+    int rc = fd_write_all(fd, segments, 2, 0);
+    int sys = errno;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void) signal(SIGXFSZ, handler);
+    assert_int_equal(rc, -1);
+    assert_int_equal(sys, EFBIG);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 70);
+    owned(fd_close) int read_only = openat(folder(state), "limit", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fd_write_all(read_only, segments, 2, 0), -1);
+    assert_int_equal(errno, EBADF);
+}
+
 static void ids_are_decimal_without_leading_zeros(void **state)
 {
     (void) state;
@@ -153,6 +207,9 @@ int main(void)
         cmocka_unit_test(reading_stops_at_the_size_of_the_buffer),
         cmocka_unit_test(what_cannot_be_read_says_why),
         cmocka_unit_test(publishing_never_writes_through_a_link),
+        cmocka_unit_test(many_segments_are_written_one_after_the_other),
+        cmocka_unit_test(nothing_is_written_without_bytes),
+        cmocka_unit_test(a_write_that_stops_half_way_fails),
         cmocka_unit_test(ids_are_decimal_without_leading_zeros),
     };
     return cmocka_run_group_tests_name("base/fd", tests, set_up, tear_down);

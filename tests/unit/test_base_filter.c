@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/filter.h"
 #include "base/mem.h"
 #include "base/regexp.h"
@@ -51,6 +52,64 @@ static void a_list_matches_what_any_filter_matches(void **state)
     assert_false(filter_list_match(list, look_up, &other));
 }
 
+/* Asks to stop when it is called for the second time. */
+struct impatient {
+    struct cancel cancel;
+    unsigned lookups;
+};
+
+static bool look_up_impatiently(const void *context, const char *const *path, size_t count,
+                                const char **out_value)
+{
+    struct impatient *impatient = (struct impatient *) context;
+    (void) path;
+    (void) count;
+    if (++impatient->lookups == 2)
+        cancel_request(&impatient->cancel);
+    *out_value = "";
+    return true;
+}
+
+static void a_match_can_be_cancelled_between_selectors(void **state)
+{
+    (void) state;
+    static const char *const lists[][3] = {{"name==x", "name==y", "name==z"},
+                                           {"name~=^,kind~=^,name~=^", "name==y", "name==z"}};
+    for (size_t i = 0; i < 2; i++) {
+        owned(filter_list_clear) struct filter_list *list = NULL;
+        struct impatient impatient = {0};
+        const struct patience patience = {.cancel = &impatient.cancel};
+        assert_int_equal(filter_list_parse((char *const *) lists[i], 3, &list, NULL), 0);
+        assert_int_equal(filter_list_match_until(list, look_up_impatiently, &impatient, &patience),
+                         ERROR_CANCELLED);
+        assert_int_equal(impatient.lookups, 2);
+    }
+}
+
+static char *repeat(const char *start, const char *text, size_t count)
+{
+    size_t length = strlen(text);
+    char *out = mem_alloc(strlen(start) + length * count + 1);
+    char *end = stpcpy(out, start);
+    for (size_t i = 0; i < count; i++)
+        end = stpcpy(end, text);
+    return out;
+}
+
+/* 16,384 characters, at each of which 16,000 places in the pattern are looked at. */
+static void a_look_ends_amid_a_costly_regexp_when_the_time_is_over(void **state)
+{
+    (void) state;
+    owned(filter_list_clear) struct filter_list *list = NULL;
+    owned(mem_free) char *text = repeat("", "a", 16384);
+    const struct object object = {.name = text, .kind = ""};
+    struct patience patience = {.until_ms = clock_monotonic_ms() + 20};
+    assert_int_equal(parse_one("name~=/(?:a?a?a?a?){1000}.{1000}.{1000}b/", &list, NULL), 0);
+    int64_t start = clock_monotonic_ms();
+    assert_int_equal(filter_list_look(list, look_up, &object, &patience, NULL), FILTER_AGAIN);
+    assert_true(clock_monotonic_ms() - start < 1000); /* some 20 ms, without sanitizers */
+}
+
 static void an_empty_list_matches_everything(void **state)
 {
     (void) state;
@@ -92,16 +151,6 @@ static void malformed_utf8_is_refused_and_not_repeated(void **state)
     assert_int_equal(parse_one("name==\"\xc3\"", &list, NULL), ERROR_INVALID);
 }
 
-static char *repeat(const char *start, const char *text, size_t count)
-{
-    size_t length = strlen(text);
-    char *out = mem_alloc(strlen(start) + length * count + 1);
-    char *end = stpcpy(out, start);
-    for (size_t i = 0; i < count; i++)
-        end = stpcpy(end, text);
-    return out;
-}
-
 static void sizes_are_limited(void **state)
 {
     (void) state;
@@ -115,6 +164,13 @@ static void sizes_are_limited(void **state)
     assert_int_equal(parse_one(too_long, &list, NULL), ERROR_INVALID);
     assert_int_equal(parse_one(long_regexp, &list, NULL), ERROR_INVALID);
     assert_int_equal(parse_one(many_regexps, &list, NULL), ERROR_INVALID);
+
+    owned(mem_free) char *steps = repeat("x~=/a{1000}b{1000}c{1000}d{1000}/", /* 4001 each */
+                                         ",x~=/a{1000}b{1000}c{1000}d{1000}/", 64);
+    owned(mem_free) char *more_steps = mem_printf("%s,x~=/a{1000}b{1000}c{100}/", steps);
+    assert_int_equal(parse_one(steps, &list, NULL), 0);
+    filter_list_clear(&list);
+    assert_int_equal(parse_one(more_steps, &list, NULL), ERROR_INVALID);
 
     char *texts[1025];
     for (size_t i = 0; i < 1025; i++)
@@ -158,6 +214,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_matches_what_any_filter_matches),
+        cmocka_unit_test(a_match_can_be_cancelled_between_selectors),
+        cmocka_unit_test(a_look_ends_amid_a_costly_regexp_when_the_time_is_over),
         cmocka_unit_test(an_empty_list_matches_everything),
         cmocka_unit_test(one_bad_filter_fails_the_list_and_is_located),
         cmocka_unit_test(what_stands_for_nul_or_no_character_is_refused),

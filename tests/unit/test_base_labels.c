@@ -195,6 +195,39 @@ static void check_refuses_malformed_utf8(void **state)
     assert_int_equal(labels_check(&bad_value, NULL), ERROR_INVALID);
 }
 
+static const char *look_up(const struct labels *labels, const char *const *path, size_t count)
+{
+    const char *value = NULL;
+    return labels_lookup(labels, path, count, &value) ? value : NULL;
+}
+
+static void a_filter_finds_a_label_by_the_parts_of_its_key(void **state)
+{
+    (void) state;
+    owned(labels_clear) struct labels labels = make("a.b/c.d", "1", "a", "2");
+    static const char *const parts[] = {"labels", "a", "b/c", "d"};
+    static const char *const whole[] = {"labels", "a.b/c.d"};
+    static const char *const others[] = {"label", "a"};
+    assert_string_equal(look_up(&labels, parts, 4), "1");
+    assert_string_equal(look_up(&labels, whole, 2), "1");
+    assert_string_equal(look_up(&labels, parts, 2), "2");
+    assert_null(look_up(&labels, parts, 3));
+    assert_null(look_up(&labels, parts, 1));
+    assert_null(look_up(&labels, parts, 0));
+    assert_null(look_up(&labels, others, 2));
+    assert_null(look_up(&LABELS_NULL, parts, 2));
+}
+
+static void a_key_longer_than_any_label_is_not_found(void **state)
+{
+    (void) state;
+    owned(labels_clear) struct labels labels = make("a", "1", "b", "2");
+    owned(mem_free) char *key = mem_alloc(8193);
+    memset(key, 'a', 8192);
+    const char *const path[] = {"labels", key};
+    assert_null(look_up(&labels, path, 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +240,8 @@ int main(void)
         cmocka_unit_test(an_update_follows_its_mask),
         cmocka_unit_test(the_key_in_a_mask_may_have_dots_and_slashes),
         cmocka_unit_test(an_update_of_another_field_is_refused_and_changes_nothing),
+        cmocka_unit_test(a_filter_finds_a_label_by_the_parts_of_its_key),
+        cmocka_unit_test(a_key_longer_than_any_label_is_not_found),
         cmocka_unit_test(check_limits_the_bytes_of_a_label),
         cmocka_unit_test(check_limits_the_number_of_labels),
         cmocka_unit_test(check_refuses_malformed_utf8),

@@ -24,6 +24,7 @@ static struct {
     struct scratch scratch;
     struct store_root root;
     struct store *store;
+    struct trash *trash;
     struct snapshotter *snapshotter;
     const char *boot_id;
     struct snapshotter_options options;
@@ -36,14 +37,21 @@ static void open_all(void)
     if (store_root_open(fixture.scratch.path, &fixture.root, &error) != 0 ||
         store_open(fixture.root.fd, store_root_is_empty(&fixture.root), &options, &fixture.store,
                    &error) != 0 ||
-        snapshotter_open(fixture.store, &fixture.root, &fixture.options, &fixture.snapshotter,
-                         &error) != 0)
+        trash_open(fixture.root.trash_fd, &fixture.trash, &error) != 0 ||
+        snapshotter_open(fixture.store, &fixture.root, fixture.trash, &fixture.options,
+                         &fixture.snapshotter, &error) != 0)
         fail_msg("%s", error.message);
+}
+
+static void close_snapshotter(void)
+{
+    assert_true(snapshotter_close(fixture.snapshotter, 10000));
+    trash_close(fixture.trash);
 }
 
 static void close_all(void)
 {
-    assert_true(snapshotter_close(fixture.snapshotter, 10000));
+    close_snapshotter();
     store_close(fixture.store);
     store_root_close(&fixture.root);
 }
@@ -201,6 +209,52 @@ static void a_numbered_name_that_is_taken_tells_the_remedy(void **state)
                      ERROR_EXISTS);
 }
 
+/* AlreadyExists would be taken for "the layer is here", and end as NotFound. */
+static void a_taken_key_is_no_answer_to_a_request_for_a_layer(void **state)
+{
+    (void) state;
+    owned(labels_clear) struct labels labels = LABELS_NULL;
+    labels_set(&labels, "containerd.io/snapshot.ref", "sha256:aa");
+    struct snapshot_request request = {"one", "taken", "", &labels};
+    struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    struct error error = {0};
+    make_image("taken");
+    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, &error),
+                     ERROR_PRECONDITION);
+    assert_int_equal(error.code, ERROR_PRECONDITION);
+    assert_non_null(strstr(error.message, "--forget-snapshotter one"));
+    assert_int_equal(snapshot_view(fixture.snapshotter, &request, NULL, &mount, &error),
+                     ERROR_PRECONDITION);
+    request.parent = "nobody";
+    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, &error),
+                     ERROR_NOT_FOUND);
+    request = (struct snapshot_request){"one", "held", "", &labels};
+    assert_int_equal(pins_reserve(fixture.snapshotter->pins, "one", "held", NULL), 0);
+    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, &error),
+                     ERROR_PRECONDITION);
+    pins_release(fixture.snapshotter->pins, "one", "held");
+    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, &error), 0);
+    snapshot_mount_clear(&mount);
+}
+
+/* Where data is copied, a few big files are long work, however few they are. */
+static void big_files_are_long_work_where_clones_are_copies(void **state)
+{
+    (void) state;
+    make_image("small");
+    assert_int_equal(prepare("active", "small", NULL), 0);
+    owned(mem_free) char *source = source_of("active");
+    owned(mem_free) char *file = mem_printf("%s/file", source);
+    assert_int_equal(truncate(file, (off_t) 1 << 30), 0);
+    assert_int_equal(commit("active", "big", "", NULL), 0);
+    assert_true(snapshot_prepare_is_small(fixture.snapshotter, "one", "small"));
+    assert_false(snapshot_prepare_is_small(fixture.snapshotter, "one", "big"));
+    close_all();
+    fixture.options.clones_share_data = true;
+    open_all();
+    assert_true(snapshot_prepare_is_small(fixture.snapshotter, "one", "big"));
+}
+
 static void remove_refuses_while_there_are_children(void **state)
 {
     (void) state;
@@ -271,6 +325,83 @@ static void usage_counts_what_a_snapshot_adds(void **state)
     assert_int_equal(usage_of("view").inodes, 0);
 }
 
+static struct snapshot_record record_of(const char *key)
+{
+    struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    assert_int_equal(snapshot_stat(fixture.snapshotter, "one", key, &record, NULL), 0);
+    return record;
+}
+
+/* Ids of trees never come again, so that nobody would ever drop such a figure. */
+static void no_figure_is_kept_of_what_ended_during_the_walk(void **state)
+{
+    (void) state;
+    struct snapshot_usage usage = {0};
+    struct usage_cache *cache = fixture.snapshotter->usage;
+    assert_int_equal(prepare("removed", "", NULL), 0);
+    assert_int_equal(prepare("committed", "", NULL), 0);
+    owned(snapshot_record_clear) struct snapshot_record removed = record_of("removed");
+    owned(snapshot_record_clear) struct snapshot_record committed = record_of("committed");
+    snapshot_usage_keep(fixture.snapshotter, &removed, usage, 0);
+    snapshot_usage_keep(fixture.snapshotter, &committed, usage, 0);
+    assert_true(usage_cache_get(cache, removed.tree, &usage));
+    assert_true(usage_cache_get(cache, committed.tree, &usage));
+
+    assert_int_equal(remove_it("removed", NULL), 0);
+    assert_int_equal(commit("committed", "image", "", NULL), 0);
+    assert_false(usage_cache_get(cache, removed.tree, &usage));
+    assert_false(usage_cache_get(cache, committed.tree, &usage));
+    snapshot_usage_keep(fixture.snapshotter, &removed, usage, 0);
+    snapshot_usage_keep(fixture.snapshotter, &committed, usage, 0);
+    assert_false(usage_cache_get(cache, removed.tree, &usage));
+    assert_false(usage_cache_get(cache, committed.tree, &usage));
+
+    assert_int_equal(prepare("removed", "", NULL), 0); /* another snapshot of that key */
+    snapshot_usage_keep(fixture.snapshotter, &removed, usage, 0);
+    assert_false(usage_cache_get(cache, removed.tree, &usage));
+}
+
+/* Looks at one snapshot of a list of two; name is empty for none. */
+static int next_of(struct store_position *position, const char *filter,
+                   const struct patience *patience, char name[32])
+{
+    owned(filter_list_clear) struct filter_list *filters = NULL;
+    owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    assert_int_equal(filter_list_parse((char *[]){(char *) filter}, 1, &filters, NULL), 0);
+    assert_int_equal(snapshot_list_begin(fixture.snapshotter, &txn, NULL), 0);
+    int answer = snapshot_list_next(&txn, "one", filters, patience, position, &record, NULL);
+    (void) snprintf(name, 32, "%s", record.key ? record.key : "");
+    return answer;
+}
+
+static void a_list_looks_at_one_record_at_a_time(void **state)
+{
+    (void) state;
+    struct store_position position = {0};
+    struct cancel cancel = {0};
+    struct patience patience = {.cancel = &cancel};
+    char name[32];
+    unsigned matches = 0;
+    assert_int_equal(prepare("a", "", NULL), 0);
+    assert_int_equal(prepare("b", "", NULL), 0);
+    patience.until_ms = 1; /* long ago */
+    assert_int_equal(next_of(&position, "name~=b", &patience, name), FILTER_AGAIN);
+    patience.until_ms = 0;
+    for (int i = 0; i < 2; i++) {
+        int answer = next_of(&position, "name~=b", &patience, name);
+        matches += answer == FILTER_MATCH;
+        assert_string_equal(name, answer == FILTER_MATCH ? "b" : "");
+    }
+    assert_int_equal(matches, 1);
+    assert_int_equal(next_of(&position, "name~=b", &patience, name), FILTER_END);
+
+    position = (struct store_position){0};
+    cancel_request(&cancel);
+    assert_int_equal(next_of(&position, "name~=b", &patience, name), ERROR_CANCELLED);
+    assert_string_equal(name, "");
+}
+
 static size_t entries_of(int dirfd)
 {
     char path[64];
@@ -303,10 +434,9 @@ static void a_missing_tree_is_said_and_not_served(void **state)
 {
     (void) state;
     make_image("image");
-    struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    assert_int_equal(snapshot_stat(fixture.snapshotter, "one", "image", &record, NULL), 0);
-    char name[TREE_NAME_SIZE];
-    tree_name(record.tree, name);
+    struct snapshot_record record = record_of("image");
+    char name[ID_NAME_SIZE];
+    id_name(record.tree, name);
     snapshot_record_clear(&record);
     close_all();
     owned(mem_free) char *command = mem_printf("rm -r %s/trees/%s", fixture.scratch.path, name);
@@ -326,11 +456,10 @@ static int note_image(struct store_txn *txn, void *context, struct error *error)
 /* As if the machine had gone down before the flush of the commit. */
 static void lose_power_after_commit(const char *name)
 {
-    struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    assert_int_equal(snapshot_stat(fixture.snapshotter, "one", name, &record, NULL), 0);
+    struct snapshot_record record = record_of(name);
     uint64_t tree = record.tree;
     snapshot_record_clear(&record);
-    assert_true(snapshotter_close(fixture.snapshotter, 10000));
+    close_snapshotter();
     assert_int_equal(store_write(fixture.store, note_image, &tree, NULL), 0);
     store_close(fixture.store);
     store_root_close(&fixture.root);
@@ -343,7 +472,8 @@ static void forget_nobody(void)
     struct store_options options = {.boot_id = fixture.boot_id};
     assert_int_equal(store_root_open(fixture.scratch.path, &fixture.root, NULL), 0);
     assert_int_equal(store_open(fixture.root.fd, false, &options, &fixture.store, NULL), 0);
-    assert_int_equal(snapshotter_forget(fixture.store, &fixture.root, "nobody", &count, NULL), 0);
+    assert_int_equal(snapshotter_forget(fixture.store, &fixture.root, "nobody", &count, NULL),
+                     ERROR_NOT_FOUND);
     assert_int_equal(count, 0);
     store_close(fixture.store);
     store_root_close(&fixture.root);
@@ -383,8 +513,14 @@ static void a_forgotten_name_is_gone_and_others_stay(void **state)
     struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
     assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, NULL), 0);
     snapshot_mount_clear(&mount);
-    assert_true(snapshotter_close(fixture.snapshotter, 10000));
+    close_snapshotter();
     uint64_t count = 0;
+    struct error error = {0};
+    assert_int_equal(snapshotter_forget(fixture.store, &fixture.root, "oen", &count, &error),
+                     ERROR_NOT_FOUND);
+    assert_non_null(strstr(error.message, "of the snapshotter oen"));
+    assert_non_null(strstr(error.message, "one"));
+    assert_non_null(strstr(error.message, "two"));
     assert_int_equal(snapshotter_forget(fixture.store, &fixture.root, "one", &count, NULL), 0);
     assert_int_equal(count, 2);
     assert_int_equal(entries_of(fixture.root.trees_fd), 1);
@@ -415,10 +551,14 @@ int main(void)
         CASE(a_private_view_is_writable_and_apart),
         CASE(commit_checks_in_the_order_of_the_contract),
         CASE(a_numbered_name_that_is_taken_tells_the_remedy),
+        CASE(a_taken_key_is_no_answer_to_a_request_for_a_layer),
+        CASE(big_files_are_long_work_where_clones_are_copies),
         CASE(remove_refuses_while_there_are_children),
         CASE(remove_refuses_while_the_snapshot_is_being_cloned),
         CASE(a_cancelled_prepare_leaves_nothing),
         CASE(usage_counts_what_a_snapshot_adds),
+        CASE(no_figure_is_kept_of_what_ended_during_the_walk),
+        CASE(a_list_looks_at_one_record_at_a_time),
         CASE(what_no_record_names_is_swept_at_start),
         CASE(a_missing_tree_is_said_and_not_served),
         CASE(what_was_not_flushed_is_damaged_after_a_power_cut),

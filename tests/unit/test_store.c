@@ -286,6 +286,47 @@ static void a_newer_format_is_refused_with_a_clear_text(void **state)
     assert_non_null(strstr(error.message, "format 2"));
 }
 
+static int drop_unflushed(struct store_txn *txn, void *context, struct error *error)
+{
+    (void) context;
+    (void) error;
+    txn->changed = true;
+    return mdb_drop(txn->mdb, txn->store->tables[TABLE_UNFLUSHED], 1);
+}
+
+/* How many tables the database in meta/ has. */
+static size_t count_tables(void)
+{
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi names;
+    MDB_stat stat;
+    owned(mem_free) char *path = mem_printf("%s/meta", scratch.path);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_open(env, path, MDB_RDONLY, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, NULL, 0, &names), 0);
+    assert_int_equal(mdb_stat(txn, names, &stat), 0);
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    return stat.ms_entries;
+}
+
+/* As a newer clonefsd leaves it that has no use for one of our tables. */
+static void no_table_is_made_in_a_newer_store(void **state)
+{
+    (void) state;
+    uint32_t newer = STORE_FORMAT + 1;
+    struct store *store = open_store(0, "");
+    assert_int_equal(store_write(store, change_format, &newer, NULL), 0);
+    assert_int_equal(store_write(store, drop_unflushed, NULL, NULL), 0);
+    store_close(store);
+    struct store_options options = {0};
+    assert_int_equal(count_tables(), TABLE_COUNT - 1);
+    assert_int_equal(store_open(scratch.fd, true, &options, &store, NULL), ERROR_PRECONDITION);
+    assert_int_equal(count_tables(), TABLE_COUNT - 1);
+}
+
 static void a_foreign_database_is_refused(void **state)
 {
     (void) state;
@@ -388,6 +429,7 @@ int main(void)
         CASE(the_map_grows_while_readers_read),
         CASE(ids_are_never_given_out_twice),
         CASE(a_newer_format_is_refused_with_a_clear_text),
+        CASE(no_table_is_made_in_a_newer_store),
         CASE(a_foreign_database_is_refused),
         CASE(data_without_its_database_is_refused),
         CASE(a_reboot_is_noticed_until_it_is_noted),

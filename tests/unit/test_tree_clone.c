@@ -283,30 +283,6 @@ static void threads_agree_on_hard_links(void **state)
     assert_equal_trees(fixture->fd, "origin", fixture->fd, "clone");
 }
 
-static int mount_xfs(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "xfs"};
-    return volume_fixture_mount(&fixture, state);
-}
-
-static int mount_btrfs(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "btrfs"};
-    return volume_fixture_mount(&fixture, state);
-}
-
-static int mount_ext4(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "ext4"};
-    return volume_fixture_mount(&fixture, state);
-}
-
-static int mount_tmpfs(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "tmpfs"};
-    return volume_fixture_mount(&fixture, state);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,10 +298,12 @@ int main(void)
         VOLUME_TEST(another_volume_gets_a_copy),
         VOLUME_TEST(threads_agree_on_hard_links),
     };
-    return cmocka_run_group_tests_name("clone on XFS", tests, mount_xfs, volume_fixture_unmount) +
-           cmocka_run_group_tests_name("clone on Btrfs", tests, mount_btrfs,
+    return cmocka_run_group_tests_name("clone on XFS", tests, volume_fixture_xfs,
                                        volume_fixture_unmount) +
-           cmocka_run_group_tests_name("clone on ext4", tests, mount_ext4, volume_fixture_unmount) +
-           cmocka_run_group_tests_name("clone on tmpfs", tests, mount_tmpfs,
+           cmocka_run_group_tests_name("clone on Btrfs", tests, volume_fixture_btrfs,
+                                       volume_fixture_unmount) +
+           cmocka_run_group_tests_name("clone on ext4", tests, volume_fixture_ext4,
+                                       volume_fixture_unmount) +
+           cmocka_run_group_tests_name("clone on tmpfs", tests, volume_fixture_tmpfs,
                                        volume_fixture_unmount);
 }

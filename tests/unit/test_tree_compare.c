@@ -268,12 +268,6 @@ static void a_missing_tree_is_an_error(void **state)
     assert_null(difference);
 }
 
-static int mount_xfs(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "xfs"};
-    return volume_fixture_mount(&fixture, state);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,5 +275,5 @@ int main(void)
         VOLUME_TEST(access_times_make_no_difference),
         VOLUME_TEST(a_missing_tree_is_an_error),
     };
-    return cmocka_run_group_tests(tests, mount_xfs, volume_fixture_unmount);
+    return cmocka_run_group_tests(tests, volume_fixture_xfs, volume_fixture_unmount);
 }

@@ -104,11 +104,36 @@ static void a_tree_is_small_up_to_its_number_of_entries(void **state)
         (void) snprintf(path, sizeof path, "tree/below/%d", i);
         tree_sample_file(fixture->fd, path, "");
     }
-    assert_true(tree_is_small(fixture->fd, "tree", 10));
-    assert_true(tree_is_small(fixture->fd, "tree", 1000));
-    assert_false(tree_is_small(fixture->fd, "tree", 9));
-    assert_false(tree_is_small(fixture->fd, "tree", 0));
-    assert_false(tree_is_small(fixture->fd, "missing", 10));
+    assert_true(tree_is_small(fixture->fd, "tree", 10, TREE_ANY_BYTES));
+    assert_true(tree_is_small(fixture->fd, "tree", 1000, TREE_ANY_BYTES));
+    assert_false(tree_is_small(fixture->fd, "tree", 9, TREE_ANY_BYTES));
+    assert_false(tree_is_small(fixture->fd, "tree", 0, TREE_ANY_BYTES));
+    assert_false(tree_is_small(fixture->fd, "missing", 10, TREE_ANY_BYTES));
+}
+
+/* A file of so many bytes, all of them a hole. */
+static void make_sparse(int dirfd, const char *path, off_t size)
+{
+    tree_sample_file(dirfd, path, "");
+    owned(fd_close) int fd = openat(dirfd, path, O_WRONLY);
+    assert_int_equal(ftruncate(fd, size), 0);
+}
+
+static void a_tree_is_small_up_to_its_bytes(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    tree_sample_dir(fixture->fd, "tree");
+    tree_sample_dir(fixture->fd, "tree/below");
+    make_sparse(fixture->fd, "tree/one", 1000);
+    make_sparse(fixture->fd, "tree/below/two", 2000);
+    assert_int_equal(symlinkat("a long target that is no data", fixture->fd, "tree/link"), 0);
+    assert_true(tree_is_small(fixture->fd, "tree", 100, 3000));
+    assert_false(tree_is_small(fixture->fd, "tree", 100, 2999));
+    assert_false(tree_is_small(fixture->fd, "tree", 100, 0));
+    assert_false(tree_is_small(fixture->fd, "tree", 4, 3000));
+    make_sparse(fixture->fd, "tree/huge", (off_t) 1 << 40);
+    assert_false(tree_is_small(fixture->fd, "tree", 100, 3000));
+    assert_true(tree_is_small(fixture->fd, "tree", 100, TREE_ANY_BYTES));
 }
 
 static bool is_empty(int dirfd)
@@ -127,18 +152,6 @@ static void a_probe_tells_what_the_volume_can_do(void **state)
     assert_true(is_empty(fixture->fd));
 }
 
-static int mount_xfs(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "xfs"};
-    return volume_fixture_mount(&fixture, state);
-}
-
-static int mount_ext4(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "ext4"};
-    return volume_fixture_mount(&fixture, state);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,9 +160,11 @@ int main(void)
         VOLUME_TEST(mounts_inside_are_not_counted),
         VOLUME_TEST(a_measurement_can_be_cancelled),
         VOLUME_TEST(a_tree_is_small_up_to_its_number_of_entries),
+        VOLUME_TEST(a_tree_is_small_up_to_its_bytes),
         VOLUME_TEST(a_probe_tells_what_the_volume_can_do),
     };
-    return cmocka_run_group_tests_name("measure on XFS", tests, mount_xfs, volume_fixture_unmount) +
-           cmocka_run_group_tests_name("measure on ext4", tests, mount_ext4,
+    return cmocka_run_group_tests_name("measure on XFS", tests, volume_fixture_xfs,
+                                       volume_fixture_unmount) +
+           cmocka_run_group_tests_name("measure on ext4", tests, volume_fixture_ext4,
                                        volume_fixture_unmount);
 }

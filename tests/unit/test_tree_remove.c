@@ -126,18 +126,6 @@ static void a_cancelled_removal_can_be_repeated(void **state)
     assert_int_equal(tree_remove(fixture->fd, "tree", NULL, NULL), 0);
 }
 
-static int mount_xfs(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "xfs"};
-    return volume_fixture_mount(&fixture, state);
-}
-
-static int mount_btrfs(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "btrfs"};
-    return volume_fixture_mount(&fixture, state);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,7 +137,8 @@ int main(void)
         VOLUME_TEST(a_tree_that_is_a_mount_point_is_busy),
         VOLUME_TEST(a_cancelled_removal_can_be_repeated),
     };
-    return cmocka_run_group_tests_name("remove on XFS", tests, mount_xfs, volume_fixture_unmount) +
-           cmocka_run_group_tests_name("remove on Btrfs", tests, mount_btrfs,
+    return cmocka_run_group_tests_name("remove on XFS", tests, volume_fixture_xfs,
+                                       volume_fixture_unmount) +
+           cmocka_run_group_tests_name("remove on Btrfs", tests, volume_fixture_btrfs,
                                        volume_fixture_unmount);
 }

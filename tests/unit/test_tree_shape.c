@@ -50,8 +50,8 @@ static void assert_all_works(int dirfd, uint64_t entries)
         fail_msg("%s", difference);
     assert_int_equal(result.entries, entries);
     assert_int_equal(usage.inodes, entries);
-    assert_false(tree_is_small(dirfd, "origin", entries - 1));
-    assert_true(tree_is_small(dirfd, "origin", entries));
+    assert_false(tree_is_small(dirfd, "origin", entries - 1, TREE_ANY_BYTES));
+    assert_true(tree_is_small(dirfd, "origin", entries, TREE_ANY_BYTES));
 }
 
 static void make_chain(int dirfd, int depth, const char *name)
@@ -141,18 +141,6 @@ static void a_directory_of_5000_directories(void **state)
     assert_all_works(fixture->fd, 1 + 2 * COUNT);
 }
 
-static int mount_xfs(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "xfs"};
-    return volume_fixture_mount(&fixture, state);
-}
-
-static int mount_tmpfs(void **state)
-{
-    static struct volume_fixture fixture = {.kind = "tmpfs"};
-    return volume_fixture_mount(&fixture, state);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,7 +148,8 @@ int main(void)
         VOLUME_TEST(hard_links_across_a_deep_tree),   VOLUME_TEST(a_directory_of_20000_files),
         VOLUME_TEST(a_directory_of_5000_directories),
     };
-    return cmocka_run_group_tests_name("shape on XFS", tests, mount_xfs, volume_fixture_unmount) +
-           cmocka_run_group_tests_name("shape on tmpfs", tests, mount_tmpfs,
+    return cmocka_run_group_tests_name("shape on XFS", tests, volume_fixture_xfs,
+                                       volume_fixture_unmount) +
+           cmocka_run_group_tests_name("shape on tmpfs", tests, volume_fixture_tmpfs,
                                        volume_fixture_unmount);
 }

@@ -10,8 +10,11 @@ struct volume_fixture {
     int fd;
 };
 
-/* For the group: sets *state to fixture, of which kind is set. Always 0. */
-int volume_fixture_mount(struct volume_fixture *fixture, void **state);
+/* For the group, one of: mounts a volume of that kind and sets *state to its fixture. Always 0. */
+int volume_fixture_xfs(void **state);
+int volume_fixture_btrfs(void **state);
+int volume_fixture_ext4(void **state);
+int volume_fixture_tmpfs(void **state);
 int volume_fixture_unmount(void **state);
 
 /* For each test: makes its directory; removes it by tree_remove, which must succeed. */

@@ -36,6 +36,7 @@ type Options struct {
 	Fault  string   // CLONEFS_FAULT of builds with fault points
 	Args   []string // more arguments
 	Config string   // configuration file, which gives root and address instead of arguments
+	Ready  string   // what it prints when it listens; default: clonefsd's words
 }
 
 // Daemon is one running process and a connection to it.
@@ -90,8 +91,11 @@ func LaunchThen(o Options, then func(*Daemon)) (*Daemon, error) {
 			return nil, err
 		}
 	}
+	if o.Ready == "" {
+		o.Ready = "listening on"
+	}
 	d := &Daemon{Root: o.Root, Socket: o.Socket, ownSocket: ownSocket,
-		log: newLogBuffer("listening on"), exited: make(chan struct{})}
+		log: newLogBuffer(o.Ready), exited: make(chan struct{})}
 	where := []string{"--root", o.Root, "--address", o.Socket}
 	if o.Config != "" {
 		where = []string{"--config", o.Config}

@@ -103,7 +103,7 @@ func TestRootOnTwoVolumesIsRefused(t *testing.T) {
 	d, s := start(t)
 	population(t, s)
 	harness.StopClean(t, d)
-	for _, folder := range []string{"trees", "trash", "meta"} {
+	for _, folder := range []string{"trees", "trash", "meta", "content", "content/blobs/sha384", "content/ingest"} {
 		path := filepath.Join(d.Root, folder)
 		must(t, unix.Mount("none", path, "tmpfs", 0, ""))
 		refused(t, []string{"--root", d.Root, "--address", newSocket(t)}, folder)

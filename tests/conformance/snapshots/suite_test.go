@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package conformance runs containerd's own snapshotter suite over our socket.
-package conformance
+// Package snapshots runs containerd's own snapshotter suite over our socket.
+package snapshots
 
 import (
 	"context"
