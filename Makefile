@@ -42,7 +42,7 @@ BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DCLONEFS_VERSION='"$(VERSION)"' -I. -I$(
 COMPILE = $(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
 LINK = $(CC) $(OPT_$(BUILD)) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
 
-MODULES := base tree store rpc snapshotter
+MODULES := base tree store rpc snapshotter content
 SOURCES := $(filter-out %_darwin.c,$(wildcard $(MODULES:%=%/*.c)))
 DAEMON_SOURCES := $(wildcard cmd/clonefsd/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)

@@ -75,11 +75,13 @@ wait_until() {
     done
 }
 
+# pid_gone PID: also of a process that nobody has waited for, but not while a thread of it still ends: that one
+# may hold files and locks.
 pid_gone() {
     local state
     [ -d "/proc/$1" ] || return 0
-    state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 0
-    [ "$state" = Z ] || [ -z "$state" ]
+    state=$(awk '/^(State|Threads):/ { printf "%s", $2 }' "/proc/$1/status" 2>/dev/null) || return 0
+    case $state in Z1 | Z | '') return 0 ;; *) return 1 ;; esac
 }
 
 # pid_stop PID [SECONDS]: SIGTERM, then SIGKILL after SECONDS (default 10); 1 if it had to be killed.

@@ -6,22 +6,32 @@
 CONTAINERD_DIR=
 CONTAINERD_ROOT=
 CONTAINERD_LOG=
+CONTAINERD_PROXY=
 SNAPSHOTTER=clonefs
 
 # containerd_configure DIR ROOT SOCKET LOG: DIR gets configuration, state and socket; ROOT is containerd's root;
-# SOCKET is where clonefsd listens. Off is what needs a network (CRI) or is not there (other snapshotters).
-# Garbage is collected soon after every removal, and content is not shared between namespaces, so that a pull
-# into a second one really transfers.
+# SOCKET is where clonefsd listens. Blobs are in containerd's own store, or in clonefs with CONTENT=clonefs.
 containerd_configure() {
     CONTAINERD_DIR=$1
     CONTAINERD_ROOT=$2
+    CONTAINERD_PROXY=$3
     CONTAINERD_LOG=$4
+    containerd_write_config "${CONTENT:-builtin}" isolated
+    undo_push containerd_cleanup "$CONTAINERD_LOG.pid" "$CONTAINERD_DIR"
+}
+
+# containerd_write_config builtin|clonefs isolated|shared: where the blobs are, and whether namespaces share them.
+# Isolated means that a pull into a second namespace really transfers. Off is what needs a network (CRI) or is not
+# there (other snapshotters). Garbage is collected soon after every removal.
+containerd_write_config() {
+    local no_content=''
+    [ "$1" = builtin ] || no_content='"io.containerd.content.v1.content",'
     mkdir -p "$CONTAINERD_DIR/state" "$CONTAINERD_ROOT"
     cat >"$CONTAINERD_DIR/config.toml" <<CONFIG
 version = 2
 root = "$CONTAINERD_ROOT"
 state = "$CONTAINERD_DIR/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
+disabled_plugins = [$no_content "io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
   "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
   "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
@@ -31,15 +41,21 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
   address = "$CONTAINERD_DIR/t.sock"
 [proxy_plugins.$SNAPSHOTTER]
   type = "snapshot"
-  address = "$3"
+  address = "$CONTAINERD_PROXY"
+CONFIG
+    [ "$1" = builtin ] || cat >>"$CONTAINERD_DIR/config.toml" <<CONFIG
+[proxy_plugins.$SNAPSHOTTER-content]
+  type = "content"
+  address = "$CONTAINERD_PROXY"
+CONFIG
+    cat >>"$CONTAINERD_DIR/config.toml" <<CONFIG
 [plugins."io.containerd.gc.v1.scheduler"]
   deletion_threshold = 1
   schedule_delay = "0s"
   startup_delay = "100ms"
 [plugins."io.containerd.metadata.v1.bolt"]
-  content_sharing_policy = "isolated"
+  content_sharing_policy = "$2"
 CONFIG
-    undo_push containerd_cleanup "$CONTAINERD_LOG.pid" "$CONTAINERD_DIR"
 }
 containerd_pid() { cat "$CONTAINERD_LOG.pid"; }
 
