@@ -252,6 +252,7 @@ static void note_others(struct adopting *adopting, int blobs_fd)
         fd_close(&fd);
         return;
     }
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is this call's own */
     for (struct dirent *entry; (entry = readdir(dir));) {
         bool known = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
         for (int i = DIGEST_SHA256; i <= DIGEST_SHA512; i++)

@@ -188,8 +188,10 @@ static int give_back(struct content *content, int dirfd, const char *name, struc
     struct stat file;
     char ingest_name[ID_NAME_SIZE];
     uint64_t id = 0;
+    if (fstatat(dirfd, name, &file, AT_SYMLINK_NOFOLLOW) != 0)
+        return 0;
     int rc = store_read_begin(content->store, &txn, error);
-    int found = rc == 0 && fstatat(dirfd, name, &file, AT_SYMLINK_NOFOLLOW) == 0 ? 1 : rc;
+    int found = rc == 0 ? 1 : rc;
     bool matches = false;
     while (found > 0 && !matches) {
         owned(ingest_record_clear) struct ingest_record record = INGEST_RECORD_NULL;
