@@ -96,14 +96,14 @@ static size_t count_blobs(const char *filter)
     struct store_blob_position position = {0};
     char *texts[] = {(char *) filter};
     size_t count = 0;
-    bool end = false;
+    int answer = FILTER_OTHER;
     assert_int_equal(filter_list_parse(texts, filter ? 1 : 0, &filters, NULL), 0);
     assert_int_equal(content_list_begin(fixture.content, &txn, NULL), 0);
-    while (!end) {
+    while (answer != FILTER_END) {
         owned(blob_record_clear) struct blob_record record = BLOB_RECORD_NULL;
-        int rc = content_list_next(&txn, filters, &position, &record, &end, NULL);
-        assert_true(rc >= 0);
-        count += rc > 0;
+        answer = content_list_next(&txn, filters, NULL, &position, &record, NULL);
+        assert_in_range(answer, FILTER_END, FILTER_OTHER);
+        count += answer == FILTER_MATCH;
     }
     return count;
 }
