@@ -17,7 +17,10 @@ FUZZ_SECONDS ?= 60
 OUT := build/$(BUILD)
 GEN := $(OUT)/gen
 PKG_CONFIG ?= pkg-config
-LIBS := grpc libprotobuf-c lmdb libcrypto libpcre2-8
+LIBS := grpc libprotobuf-c lmdb libcrypto libpcre2-8 libarchive libzstd
+# gzip: ISA-L where it is installed, zlib elsewhere (diff/gzip_isal.c, diff/gzip_zlib.c).
+GZIP := $(if $(shell $(PKG_CONFIG) --exists libisal && echo yes),isal,zlib)
+LIBS += $(if $(filter isal,$(GZIP)),libisal,zlib)
 VERSION := 0.1.0
 
 ifneq ($(V),1)
@@ -42,8 +45,9 @@ BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DCLONEFS_VERSION='"$(VERSION)"' -I. -I$(
 COMPILE = $(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
 LINK = $(CC) $(OPT_$(BUILD)) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
 
-MODULES := base tree store rpc snapshotter content
-SOURCES := $(filter-out %_darwin.c,$(wildcard $(MODULES:%=%/*.c)))
+MODULES := base tree store rpc snapshotter content diff
+SOURCES := $(filter-out %_darwin.c diff/gzip_isal.c diff/gzip_zlib.c,$(wildcard $(MODULES:%=%/*.c))) \
+	$(wildcard diff/gzip_$(GZIP).c)
 DAEMON_SOURCES := $(wildcard cmd/clonefsd/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_SUPPORT := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
