@@ -82,7 +82,7 @@ $(OUT)/%.o: %.c | $(PROTO_H)
 	@printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$<' \
 	  '$(subst ','\'',$(subst ",\",$(COMPILE)))' > $@.json
 
-$(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
+$(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c | $(PROTO_H)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(CPPFLAGS) $(BASE_CFLAGS) -w $(CFLAGS) -c -o $@ $<
 
