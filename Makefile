@@ -56,7 +56,7 @@ FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 # Messages: our .proto files, and protobuf's own well-known types that they use.
 PROTO_INCLUDE := $(shell $(PKG_CONFIG) --variable=prefix protobuf 2>/dev/null || echo /usr)/include
 PROTOS := $(patsubst proto/%,%,$(wildcard proto/*.proto)) google/protobuf/timestamp.proto \
-	google/protobuf/empty.proto google/protobuf/field_mask.proto
+	google/protobuf/any.proto google/protobuf/empty.proto google/protobuf/field_mask.proto
 PROTO_C := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 PROTO_H := $(PROTO_C:.c=.h)
 
