@@ -255,7 +255,8 @@ void *rpc_call_state(const struct rpc_call *call)
 
 static bool is_long(enum rpc_lane lane)
 {
-    return lane == RPC_LANE_CLONE || lane == RPC_LANE_WALK || lane == RPC_LANE_SEARCH;
+    return lane == RPC_LANE_CLONE || lane == RPC_LANE_LAYER || lane == RPC_LANE_WALK ||
+           lane == RPC_LANE_SEARCH;
 }
 
 /* Lets another call of the method in instead of this one, which will take long. */

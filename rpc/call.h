@@ -25,6 +25,7 @@ enum rpc_lane {
     RPC_LANE_TXN,     /* writes of metadata, small trees */
     RPC_LANE_CLONE,   /* clones of big trees */
     RPC_LANE_BULK,    /* data in and out */
+    RPC_LANE_LAYER,   /* layers applied and made, for as long as they take */
     RPC_LANE_WALK,    /* measuring whole trees, one at a time */
     RPC_LANE_SEARCH,  /* lists whose filters take long */
     RPC_LANE_COUNT

@@ -32,6 +32,7 @@ static const struct lane_options lane_defaults[RPC_LANE_COUNT] = {
     [RPC_LANE_TXN] = {.name = "txn", .threads = 32},
     [RPC_LANE_CLONE] = {.name = "clone", .threads = 4},
     [RPC_LANE_BULK] = {.name = "bulk", .threads = 4},
+    [RPC_LANE_LAYER] = {.name = "layer", .threads = 3},
     [RPC_LANE_WALK] = {.name = "walk", .threads = 1, .nice_value = 10},
     [RPC_LANE_SEARCH] = {.name = "search", .threads = 1, .nice_value = 10},
 };

@@ -40,8 +40,8 @@ struct rpc_method {
      * rpc_call_request_payload instead of being unpacked; 0 = none. */
     unsigned payload_field;
     /* Calls beyond so many wait inside core, unread; 0 = 256. One that rpc_call_continue moves to
-     * RPC_LANE_CLONE or RPC_LANE_WALK is not counted any more, up to 2048 of them, so that those
-     * which wait for big work let small ones in. */
+     * RPC_LANE_CLONE, RPC_LANE_LAYER, RPC_LANE_WALK or RPC_LANE_SEARCH is not counted any more, up
+     * to 2048 of them, so that those which wait for big work let small ones in. */
     unsigned max_live;
 };
 

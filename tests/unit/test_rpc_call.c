@@ -191,7 +191,7 @@ static void delay(struct rpc_call *call)
     rpc_call_delay(call, (unsigned) request->offset, RPC_LANE_QUICK, delay_over);
 }
 
-/* Long: with an offset it waits for the gate on a long lane. */
+/* Long: with an offset it waits for the gate on the lane with that number, a long one. */
 
 static void long_step(struct rpc_call *call)
 {
@@ -207,7 +207,7 @@ static void long_or_short(struct rpc_call *call)
     const read_request *request = rpc_call_request(call);
     read_response response = CONTAINERD__SERVICES__CONTENT__V1__READ_CONTENT_RESPONSE__INIT;
     if (request->offset)
-        rpc_call_continue(call, RPC_LANE_CLONE, long_step);
+        rpc_call_continue(call, (enum rpc_lane) request->offset, long_step);
     else
         rpc_call_reply(call, &response.base);
 }
@@ -612,11 +612,13 @@ static void delayed_calls_run_soon_when_the_server_stops(void **state)
 
 static void long_calls_leave_room_for_short_ones(void **state)
 {
+    static const enum rpc_lane lanes[] = {RPC_LANE_CLONE, RPC_LANE_LAYER, RPC_LANE_WALK,
+                                          RPC_LANE_SEARCH};
     struct fixture *fixture = *state;
     struct rpc_stream streams[100];
     for (int i = 0; i < 100; i++) {
         rpc_stream_open(&streams[i], &fixture->client, "/test/Long", 0);
-        assert_true(send_read(&streams[i], 1, 0));
+        assert_true(send_read(&streams[i], lanes[i % 4], 0));
     }
     for (int i = 0; i < 20; i++) {
         struct rpc_stream stream;
