@@ -3,12 +3,14 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "rpc/internal.h"
 
 /* So many calls of a method may be on their way through the long lanes. */
@@ -16,6 +18,8 @@
 
 #define CALL_OF(pointer, member)                                                                   \
     ((struct rpc_call *) ((char *) (pointer) -offsetof(struct rpc_call, member)))
+
+#define MAX_HEADER_BYTES 4096
 
 /* Messages beyond this take the method's large_lane. */
 #define LARGE_BYTES ((size_t) 256 << 10)
@@ -235,6 +239,32 @@ size_t rpc_call_request_payload(const struct rpc_call *call, const struct iovec 
 {
     *out_segments = call->split.payload;
     return call->split.payload_count;
+}
+
+static bool is_text(const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] < 0x20 || bytes[i] == 0x7f)
+            return false;
+    return utf8_valid((const char *) bytes, length);
+}
+
+const char *rpc_call_header(struct rpc_call *call, const char *key)
+{
+    const grpc_metadata *found = NULL;
+    for (size_t i = 0; i < call->metadata.count && !found; i++)
+        if (grpc_slice_str_cmp(call->metadata.metadata[i].key, key) == 0)
+            found = &call->metadata.metadata[i];
+    if (!found)
+        return NULL;
+    const uint8_t *bytes = GRPC_SLICE_START_PTR(found->value);
+    size_t length = GRPC_SLICE_LENGTH(found->value);
+    if (length > MAX_HEADER_BYTES || !is_text(bytes, length))
+        return NULL;
+    char *value = arena_alloc(&call->arena, length + 1);
+    if (value)
+        memcpy(value, bytes, length);
+    return value;
 }
 
 const struct cancel *rpc_call_cancel(const struct rpc_call *call)

@@ -48,6 +48,13 @@ const void *rpc_call_request(const struct rpc_call *call);
  */
 size_t rpc_call_request_payload(const struct rpc_call *call, const struct iovec **out_segments);
 
+/*
+ * The first value of a header of the call, key in lower case; NULL if it has none. One that is
+ * longer than 4 KiB, no valid UTF-8 or has control characters counts as none. As long-lived as the
+ * request.
+ */
+const char *rpc_call_header(struct rpc_call *call, const char *key);
+
 /* Set when the client cancelled, went away, or its deadline passed. */
 const struct cancel *rpc_call_cancel(const struct rpc_call *call);
 
