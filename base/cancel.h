@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * Tells long work to stop: set once by whoever asked for it, polled between files by whoever does
@@ -10,6 +11,7 @@
  */
 struct cancel {
     atomic_bool requested;
+    const struct cancel *outer; /* set once: work within other work stops with that; may be NULL */
 };
 
 static inline void cancel_request(struct cancel *cancel)
@@ -19,5 +21,7 @@ static inline void cancel_request(struct cancel *cancel)
 
 static inline bool cancel_requested(const struct cancel *cancel)
 {
-    return cancel && atomic_load_explicit(&cancel->requested, memory_order_relaxed);
+    while (cancel && !atomic_load_explicit(&cancel->requested, memory_order_relaxed))
+        cancel = cancel->outer;
+    return cancel != NULL;
 }

@@ -21,6 +21,10 @@ struct timespec clock_deadline(int ms);
 
 bool timestamp_after(struct timestamp a, struct timestamp b);
 
+/* A number that changes whenever the clock of clock_now is set, and with each process: between two
+ * equal ones that clock has only gone forward. 0 where the system does not tell. */
+uint64_t clock_epoch(void);
+
 /* Identifies this boot of the machine: data of an earlier boot that was not flushed may be lost.
  * Fills out with at most 63 characters; false where the system does not tell. */
 bool clock_boot_id(char out[64]);

@@ -1,9 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
+
+static pthread_once_t epoch_once = PTHREAD_ONCE_INIT;
+static atomic_ullong epoch;
+static int epoch_fd = -1; /* a timer that never fires, and tells when the clock was set */
+
+static void begin_epochs(void)
+{
+    const struct itimerspec never = {.it_value = {.tv_sec = INT32_MAX * (time_t) 100}};
+    uint64_t random = 0;
+    epoch_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (epoch_fd < 0 || getrandom(&random, sizeof random, 0) != (ssize_t) sizeof random ||
+        timerfd_settime(epoch_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) != 0)
+        fd_close(&epoch_fd);
+    atomic_store(&epoch, random | 1);
+}
+
+uint64_t clock_epoch(void)
+{
+    uint64_t ticks = 0;
+    (void) pthread_once(&epoch_once, begin_epochs);
+    if (epoch_fd < 0)
+        return 0;
+    if (read(epoch_fd, &ticks, sizeof ticks) < 0 && errno == ECANCELED)
+        atomic_fetch_add(&epoch, 2);
+    return atomic_load(&epoch);
+}
 
 bool clock_boot_id(char out[64])
 {

@@ -78,8 +78,10 @@ static int record_commit(struct store_txn *txn, void *context, struct error *err
     record.created = record.updated = clock_now();
     labels_copy(&record.labels, request->labels);
     commit->tree = record.tree;
+    bool on_disk = record.unpacked;
+    record.unpacked = false;
     rc = store_snapshot_put(txn, &record, error);
-    if (rc == 0)
+    if (rc == 0 && !on_disk)
         rc = store_tree_set_unflushed(txn, record.tree, commit->generation, error);
     return rc;
 }
@@ -92,9 +94,13 @@ int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_reque
     if (pins_is_reserved(snapshotter->pins, request->snapshotter, request->key))
         return error_set(error, ERROR_BUSY, "snapshot %s is being prepared by another request",
                          request->key);
-    int rc = store_new_id(snapshotter->store, &commit.generation, error);
+    int rc = pins_begin_commit(snapshotter->pins, request->snapshotter, active_key, error);
+    if (rc != 0)
+        return rc;
+    rc = store_new_id(snapshotter->store, &commit.generation, error);
     if (rc == 0)
         rc = store_write(snapshotter->store, record_commit, &commit, error);
+    pins_decided(snapshotter->pins, request->snapshotter, active_key);
     if (rc != 0)
         return rc;
     (void) fault_point("commit.recorded");

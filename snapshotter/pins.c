@@ -12,7 +12,8 @@ struct pin {
     char *snapshotter;
     char *key;
     bool reserved;
-    bool removing;
+    bool deciding;         /* a Remove or Commit of it is under way */
+    struct cancel *writer; /* of the Apply that writes there, or NULL */
     unsigned held;
     unsigned waiting; /* keeps the entry while somebody waits for it */
     struct pin *next;
@@ -64,7 +65,7 @@ static struct pin *find_or_add(struct pins *pins, const char *snapshotter, const
 
 static void drop_if_unused(struct pins *pins, struct pin *pin)
 {
-    if (pin->reserved || pin->removing || pin->held || pin->waiting)
+    if (pin->reserved || pin->deciding || pin->writer || pin->held || pin->waiting)
         return;
     struct pin **slot = &pins->first;
     while (*slot != pin)
@@ -75,10 +76,10 @@ static void drop_if_unused(struct pins *pins, struct pin *pin)
     free(pin);
 }
 
-static void wait_for_removal(struct pins *pins, struct pin *pin)
+static void wait_until_decided(struct pins *pins, struct pin *pin)
 {
     pin->waiting++;
-    while (pin->removing)
+    while (pin->deciding)
         (void) pthread_cond_wait(&pins->changed, &pins->lock);
     pin->waiting--;
 }
@@ -120,7 +121,7 @@ void pins_hold(struct pins *pins, const char *snapshotter, const char *key)
 {
     (void) pthread_mutex_lock(&pins->lock);
     struct pin *pin = find_or_add(pins, snapshotter, key);
-    wait_for_removal(pins, pin);
+    wait_until_decided(pins, pin);
     pin->held++;
     (void) pthread_mutex_unlock(&pins->lock);
 }
@@ -134,27 +135,70 @@ void pins_unhold(struct pins *pins, const char *snapshotter, const char *key)
     (void) pthread_mutex_unlock(&pins->lock);
 }
 
+int pins_write(struct pins *pins, const char *snapshotter, const char *key, struct cancel *cancel,
+               struct error *error)
+{
+    int rc = 0;
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find_or_add(pins, snapshotter, key);
+    wait_until_decided(pins, pin);
+    if (pin->writer)
+        rc = error_set(error, ERROR_PRECONDITION,
+                       "another layer is being unpacked into snapshot %s", key);
+    else
+        pin->writer = cancel;
+    (void) pthread_mutex_unlock(&pins->lock);
+    return rc;
+}
+
+void pins_unwrite(struct pins *pins, const char *snapshotter, const char *key)
+{
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find(pins, snapshotter, key);
+    pin->writer = NULL;
+    drop_if_unused(pins, pin);
+    (void) pthread_mutex_unlock(&pins->lock);
+}
+
 int pins_begin_removal(struct pins *pins, const char *snapshotter, const char *key,
                        struct error *error)
 {
     int rc = 0;
     (void) pthread_mutex_lock(&pins->lock);
     struct pin *pin = find_or_add(pins, snapshotter, key);
-    wait_for_removal(pins, pin);
+    wait_until_decided(pins, pin);
     if (pin->held)
         rc = error_set(error, ERROR_PRECONDITION,
-                       "cannot remove snapshot %s: it is being cloned for another one", key);
+                       "cannot remove snapshot %s: it is being cloned or compared", key);
     else
-        pin->removing = true;
+        pin->deciding = true;
+    if (rc == 0 && pin->writer)
+        cancel_request(pin->writer);
     (void) pthread_mutex_unlock(&pins->lock);
     return rc;
 }
 
-void pins_end_removal(struct pins *pins, const char *snapshotter, const char *key)
+int pins_begin_commit(struct pins *pins, const char *snapshotter, const char *key,
+                      struct error *error)
+{
+    int rc = 0;
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find_or_add(pins, snapshotter, key);
+    wait_until_decided(pins, pin);
+    if (pin->writer)
+        rc = error_set(error, ERROR_PRECONDITION,
+                       "snapshot %s cannot be committed: a layer is being unpacked into it", key);
+    else
+        pin->deciding = true;
+    (void) pthread_mutex_unlock(&pins->lock);
+    return rc;
+}
+
+void pins_decided(struct pins *pins, const char *snapshotter, const char *key)
 {
     (void) pthread_mutex_lock(&pins->lock);
     struct pin *pin = find(pins, snapshotter, key);
-    pin->removing = false;
+    pin->deciding = false;
     (void) pthread_cond_broadcast(&pins->changed);
     drop_if_unused(pins, pin);
     (void) pthread_mutex_unlock(&pins->lock);

@@ -47,6 +47,7 @@ struct preparation {
     enum snapshot_kind kind;
     uint64_t tree;
     struct timestamp cloned;
+    uint64_t clone_epoch;
 };
 
 static int make_empty(int dirfd, struct error *error)
@@ -70,6 +71,7 @@ static int clone_parent(struct preparation *preparation, uint64_t parent_tree, i
     struct tree_clone_options options = {.threads = snapshotter->options.clone_threads,
                                          .cancel = cancel};
     struct tree_clone_result result = {0};
+    preparation->clone_epoch = clock_epoch(); /* before the clone's time: it may be set between */
     int rc = tree_clone(parent_fd, "fs", dirfd, "fs", &options, &result, error);
     preparation->cloned = result.time;
     return rc;
@@ -128,6 +130,7 @@ static int record_tree(struct store_txn *txn, void *context, struct error *error
         new_record(request, preparation->kind);
     record.tree = preparation->tree;
     record.cloned = preparation->cloned;
+    record.clone_epoch = preparation->clone_epoch;
     rc = store_snapshot_put(txn, &record, error);
     if (rc == 0)
         rc = store_tree_set_unflushed(txn, record.tree, record.tree, error);

@@ -33,7 +33,7 @@ int snapshot_remove(struct snapshotter *snapshotter, const char *name, const cha
     if (rc != 0)
         return rc;
     rc = store_write(snapshotter->store, record_removal, &removal, error);
-    pins_end_removal(snapshotter->pins, name, key);
+    pins_decided(snapshotter->pins, name, key);
     if (rc == 0 && removal.tree) {
         usage_cache_drop(snapshotter->usage, removal.tree);
         snapshotter_trash_tree(snapshotter, removal.tree);

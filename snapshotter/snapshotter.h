@@ -97,12 +97,14 @@ int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const cha
  * contract 3.4 says, but ERROR_PRECONDITION for a taken name of containerd's numbered form, which
  * means that its root was wiped; ERROR_BUSY while a Prepare has the name reserved. request->parent
  * is "" or the active's parent, else ERROR_INVALID; ERROR_UNIMPLEMENTED for a rebase.
+ * ERROR_PRECONDITION while a layer is being unpacked into it.
  */
 int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_request *request,
                     const char *active_key, struct error *error);
 
 /* Remove: ERROR_NOT_FOUND; ERROR_PRECONDITION ("cannot remove ...") while it has children or is
- * being cloned. The key is free when this returns; the data goes in the background. */
+ * being cloned or compared. Stops the unpacking of a layer into it. The key is free when this
+ * returns; the data goes in the background. */
 int snapshot_remove(struct snapshotter *snapshotter, const char *name, const char *key,
                     struct error *error);
 

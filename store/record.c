@@ -39,6 +39,8 @@ void *record_pack(const struct snapshot_record *record, size_t *out_size)
     message.usage_bytes = record->usage_bytes;
     message.usage_inodes = record->usage_inodes;
     message.damaged = record->damaged;
+    message.clone_epoch = record->clone_epoch;
+    message.unpacked = record->unpacked;
     return message_pack(&message.base, out_size);
 }
 
@@ -62,6 +64,8 @@ int record_unpack(const MDB_val *value, struct snapshot_record *out_record, stru
         .usage_bytes = message->usage_bytes,
         .usage_inodes = message->usage_inodes,
         .damaged = message->damaged,
+        .clone_epoch = message->clone_epoch,
+        .unpacked = message->unpacked,
     };
     message_get_labels(message->labels, message->n_labels, &out_record->labels);
     message_room_clear(&room);

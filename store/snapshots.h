@@ -22,10 +22,12 @@ struct snapshot_record {
     struct labels labels;
     uint64_t tree; /* id of the tree that is its own; 0: a view that shows its parent's tree */
     struct timestamp cloned; /* the volume's clock when its clone of the parent was complete */
+    uint64_t clone_epoch;    /* clock_epoch at that time; 0 = unknown */
     bool measured;           /* of a committed one: the usage is known */
     uint64_t usage_bytes;
     uint64_t usage_inodes;
-    bool damaged; /* was not flushed when the machine went down */
+    bool unpacked; /* of an active one: a layer was unpacked into it, once, and is on disk */
+    bool damaged;  /* was not flushed when the machine went down */
 };
 
 #define SNAPSHOT_RECORD_NULL ((struct snapshot_record){0})

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshotter/unpacking.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/fault.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/volume.h"
+#include "snapshotter/internal.h"
+#include "snapshotter/source.h"
+#include "store/trees.h"
+
+struct snapshot_unpacking {
+    struct snapshotter *snapshotter; /* set once, as all but the cancel's request */
+    struct snapshot_record record;   /* as it was at the beginning */
+    bool pinned;
+    int fd;
+    struct cancel cancel;
+};
+
+static int refuse_source(const char *source, struct error *error)
+{
+    return error_set(error, ERROR_UNIMPLEMENTED,
+                     "%.400s is not the directory of an active snapshot of clonefs", source);
+}
+
+/* Finds the snapshot and pins it; then looks again, since a Commit or Remove may have been faster.
+ */
+static int pin_target(struct snapshot_unpacking *unpacking, const char *source, struct error *error)
+{
+    struct snapshotter *snapshotter = unpacking->snapshotter;
+    struct snapshot_record *record = &unpacking->record;
+    owned(snapshot_record_clear) struct snapshot_record now = SNAPSHOT_RECORD_NULL;
+    int found = snapshot_find_by_source(snapshotter, source, record, error);
+    if (found <= 0)
+        return found < 0 ? found : refuse_source(source, error);
+    if (record->kind != SNAPSHOT_ACTIVE)
+        return refuse_source(source, error);
+    int rc =
+        pins_write(snapshotter->pins, record->snapshotter, record->key, &unpacking->cancel, error);
+    if (rc != 0)
+        return rc;
+    unpacking->pinned = true;
+    found = snapshot_find_by_source(snapshotter, source, &now, error);
+    if (found < 0)
+        return found;
+    if (found == 0 || now.kind != SNAPSHOT_ACTIVE || strcmp(now.key, record->key) != 0)
+        return refuse_source(source, error);
+    return snapshot_check_whole(&now, error);
+}
+
+static int record_begin(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct snapshot_unpacking *unpacking = context;
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc =
+        snapshot_find(txn, unpacking->record.snapshotter, unpacking->record.key, &record, error);
+    if (rc != 0)
+        return rc;
+    record.unpacked = false;
+    rc = store_snapshot_put(txn, &record, error);
+    return rc == 0 ? store_tree_set_unflushed(txn, record.tree, record.tree, error) : rc;
+}
+
+int snapshot_unpacking_begin(struct snapshotter *snapshotter, const char *source,
+                             const struct cancel *outer, struct snapshot_unpacking **out_unpacking,
+                             struct error *error)
+{
+    owned(snapshot_unpacking_clear) struct snapshot_unpacking *unpacking =
+        mem_alloc(sizeof *unpacking);
+    unpacking->snapshotter = snapshotter;
+    unpacking->fd = -1;
+    unpacking->cancel.outer = outer;
+    int rc = pin_target(unpacking, source, error);
+    if (rc == 0 && unpacking->record.unpacked) /* a second layer: the first one's note is void */
+        rc = store_write(snapshotter->store, record_begin, unpacking, error);
+    if (rc == 0)
+        rc = unpacking->fd = snapshot_open_tree(snapshotter, unpacking->record.tree, error);
+    if (rc < 0)
+        return rc;
+    *out_unpacking = unpacking;
+    unpacking = NULL;
+    return 0;
+}
+
+int snapshot_unpacking_fd(const struct snapshot_unpacking *unpacking)
+{
+    return unpacking->fd;
+}
+
+const struct snapshot_record *snapshot_unpacking_record(const struct snapshot_unpacking *unpacking)
+{
+    return &unpacking->record;
+}
+
+const struct cancel *snapshot_unpacking_cancel(const struct snapshot_unpacking *unpacking)
+{
+    return &unpacking->cancel;
+}
+
+/* Unpackers alone use such keys and labels (contract 3.9), and nobody but their differ writes. */
+static bool is_of_unpacker(const struct snapshot_record *record)
+{
+    const char *name = strrchr(record->key, '/');
+    name = name ? name + 1 : record->key;
+    return strncmp(name, "extract-", sizeof "extract-" - 1) == 0 ||
+           labels_get(&record->labels, "containerd.io/snapshot.ref");
+}
+
+static int record_flushed(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct snapshot_unpacking *unpacking = context;
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc =
+        snapshot_find(txn, unpacking->record.snapshotter, unpacking->record.key, &record, error);
+    if (rc != 0)
+        return rc;
+    const struct store_unflushed note = {.tree = record.tree, .generation = record.tree};
+    record.unpacked = true;
+    rc = store_snapshot_put(txn, &record, error);
+    return rc == 0 ? store_tree_set_flushed(txn, &note, error) : rc;
+}
+
+int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error *error)
+{
+    if (fault_point("unpack.flush") != 0 || volume_flush(unpacking->fd) != 0)
+        return error_errno(error, "cannot flush the layer to disk");
+    (void) fault_point("unpack.flushed");
+    if (!is_of_unpacker(&unpacking->record))
+        return 0;
+    return store_write(unpacking->snapshotter->store, record_flushed, unpacking, error);
+}
+
+void snapshot_unpacking_clear(struct snapshot_unpacking **inout_unpacking)
+{
+    struct snapshot_unpacking *unpacking = *inout_unpacking;
+    if (!unpacking)
+        return;
+    struct snapshotter *snapshotter = unpacking->snapshotter;
+    fd_close(&unpacking->fd);
+    if (unpacking->pinned) {
+        pins_unwrite(snapshotter->pins, unpacking->record.snapshotter, unpacking->record.key);
+        usage_cache_drop(snapshotter->usage, unpacking->record.tree);
+    }
+    if (cancel_requested(&unpacking->cancel))
+        trash_wake(snapshotter->trash); /* what was removed may have grown meanwhile */
+    snapshot_record_clear(&unpacking->record);
+    free(unpacking);
+    *inout_unpacking = NULL;
+}
