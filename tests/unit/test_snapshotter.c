@@ -15,117 +15,8 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
-#include "snapshotter/internal.h"
 #include "store/trees.h"
-#include "tests/unit/scratch.h"
-
-/* One store that a test may close and open again, as another boot if it wants. */
-static struct {
-    struct scratch scratch;
-    struct store_root root;
-    struct store *store;
-    struct trash *trash;
-    struct snapshotter *snapshotter;
-    const char *boot_id;
-    struct snapshotter_options options;
-} fixture;
-
-static void open_all(void)
-{
-    struct error error = {0};
-    struct store_options options = {.boot_id = fixture.boot_id};
-    if (store_root_open(fixture.scratch.path, &fixture.root, &error) != 0 ||
-        store_open(fixture.root.fd, store_root_is_empty(&fixture.root), &options, &fixture.store,
-                   &error) != 0 ||
-        trash_open(fixture.root.trash_fd, &fixture.trash, &error) != 0 ||
-        snapshotter_open(fixture.store, &fixture.root, fixture.trash, &fixture.options,
-                         &fixture.snapshotter, &error) != 0)
-        fail_msg("%s", error.message);
-}
-
-static void close_snapshotter(void)
-{
-    assert_true(snapshotter_close(fixture.snapshotter, 10000));
-    trash_close(fixture.trash);
-}
-
-static void close_all(void)
-{
-    close_snapshotter();
-    store_close(fixture.store);
-    store_root_close(&fixture.root);
-}
-
-static int set_up(void **state)
-{
-    (void) state;
-    memset(&fixture, 0, sizeof fixture);
-    scratch_make(&fixture.scratch);
-    fixture.boot_id = "first";
-    fixture.options.flush_delay_ms = 3600 * 1000;
-    open_all();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void) state;
-    close_all();
-    scratch_remove(&fixture.scratch);
-    return 0;
-}
-
-static const struct labels no_labels = {0};
-
-static int prepare(const char *key, const char *parent, struct error *error)
-{
-    struct snapshot_request request = {"one", key, parent, &no_labels};
-    owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
-    return snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, error);
-}
-
-static int view(const char *key, const char *parent, struct snapshot_mount *out_mount)
-{
-    struct snapshot_request request = {"one", key, parent, &no_labels};
-    return snapshot_view(fixture.snapshotter, &request, NULL, out_mount, NULL);
-}
-
-static int commit(const char *key, const char *name, const char *parent, struct error *error)
-{
-    struct snapshot_request request = {"one", name, parent, &no_labels};
-    return snapshot_commit(fixture.snapshotter, &request, key, error);
-}
-
-static int remove_it(const char *key, struct error *error)
-{
-    return snapshot_remove(fixture.snapshotter, "one", key, error);
-}
-
-static char *source_of(const char *key)
-{
-    struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
-    assert_int_equal(snapshot_mounts(fixture.snapshotter, "one", key, &mount, NULL), 0);
-    return mount.source;
-}
-
-static void write_file(const char *folder, const char *name, size_t size)
-{
-    owned(mem_free) char *path = mem_printf("%s/%s", folder, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    for (size_t i = 0; i < size; i++)
-        assert_int_equal(fputc('x', file), 'x');
-    assert_int_equal(fclose(file), 0);
-}
-
-/* A committed snapshot with one file. */
-static void make_image(const char *name)
-{
-    assert_int_equal(prepare("active", "", NULL), 0);
-    owned(mem_free) char *source = source_of("active");
-    write_file(source, "file", 10000);
-    assert_int_equal(commit("active", name, "", NULL), 0);
-}
+#include "tests/unit/snapshotter_fixture.h"
 
 static void the_parent_decides_the_error(void **state)
 {
@@ -162,7 +53,7 @@ static void a_private_view_is_writable_and_apart(void **state)
 {
     (void) state;
     close_all();
-    fixture.options.view = SNAPSHOT_VIEW_PRIVATE_CLONE;
+    snapshots.options.view = SNAPSHOT_VIEW_PRIVATE_CLONE;
     open_all();
     make_image("image");
     struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
@@ -219,21 +110,21 @@ static void a_taken_key_is_no_answer_to_a_request_for_a_layer(void **state)
     struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
     struct error error = {0};
     make_image("taken");
-    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, &error),
+    assert_int_equal(snapshot_prepare(snapshots.snapshotter, &request, NULL, &mount, &error),
                      ERROR_PRECONDITION);
     assert_int_equal(error.code, ERROR_PRECONDITION);
     assert_non_null(strstr(error.message, "--forget-snapshotter one"));
-    assert_int_equal(snapshot_view(fixture.snapshotter, &request, NULL, &mount, &error),
+    assert_int_equal(snapshot_view(snapshots.snapshotter, &request, NULL, &mount, &error),
                      ERROR_PRECONDITION);
     request.parent = "nobody";
-    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, &error),
+    assert_int_equal(snapshot_prepare(snapshots.snapshotter, &request, NULL, &mount, &error),
                      ERROR_NOT_FOUND);
     request = (struct snapshot_request){"one", "held", "", &labels};
-    assert_int_equal(pins_reserve(fixture.snapshotter->pins, "one", "held", NULL), 0);
-    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, &error),
+    assert_int_equal(pins_reserve(snapshots.snapshotter->pins, "one", "held", NULL), 0);
+    assert_int_equal(snapshot_prepare(snapshots.snapshotter, &request, NULL, &mount, &error),
                      ERROR_PRECONDITION);
-    pins_release(fixture.snapshotter->pins, "one", "held");
-    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, &error), 0);
+    pins_release(snapshots.snapshotter->pins, "one", "held");
+    assert_int_equal(snapshot_prepare(snapshots.snapshotter, &request, NULL, &mount, &error), 0);
     snapshot_mount_clear(&mount);
 }
 
@@ -247,12 +138,12 @@ static void big_files_are_long_work_where_clones_are_copies(void **state)
     owned(mem_free) char *file = mem_printf("%s/file", source);
     assert_int_equal(truncate(file, (off_t) 1 << 30), 0);
     assert_int_equal(commit("active", "big", "", NULL), 0);
-    assert_true(snapshot_prepare_is_small(fixture.snapshotter, "one", "small"));
-    assert_false(snapshot_prepare_is_small(fixture.snapshotter, "one", "big"));
+    assert_true(snapshot_prepare_is_small(snapshots.snapshotter, "one", "small"));
+    assert_false(snapshot_prepare_is_small(snapshots.snapshotter, "one", "big"));
     close_all();
-    fixture.options.clones_share_data = true;
+    snapshots.options.clones_share_data = true;
     open_all();
-    assert_true(snapshot_prepare_is_small(fixture.snapshotter, "one", "big"));
+    assert_true(snapshot_prepare_is_small(snapshots.snapshotter, "one", "big"));
 }
 
 static void remove_refuses_while_there_are_children(void **state)
@@ -274,10 +165,10 @@ static void remove_refuses_while_the_snapshot_is_being_cloned(void **state)
     (void) state;
     struct error error = {0};
     make_image("image");
-    pins_hold(fixture.snapshotter->pins, "one", "image");
+    pins_hold(snapshots.snapshotter->pins, "one", "image");
     assert_int_equal(remove_it("image", &error), ERROR_PRECONDITION);
     assert_non_null(strstr(error.message, "cannot remove"));
-    pins_unhold(fixture.snapshotter->pins, "one", "image");
+    pins_unhold(snapshots.snapshotter->pins, "one", "image");
     assert_int_equal(remove_it("image", &error), 0);
 }
 
@@ -289,7 +180,7 @@ static void a_cancelled_prepare_leaves_nothing(void **state)
     cancel_request(&cancel);
     struct snapshot_request request = {"one", "child", "image", &no_labels};
     struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
-    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, &cancel, &mount, NULL),
+    assert_int_equal(snapshot_prepare(snapshots.snapshotter, &request, &cancel, &mount, NULL),
                      ERROR_CANCELLED);
     assert_int_equal(prepare("child", "image", NULL), 0);
 }
@@ -297,7 +188,7 @@ static void a_cancelled_prepare_leaves_nothing(void **state)
 static struct snapshot_usage usage_of(const char *key)
 {
     struct snapshot_usage usage = {0};
-    assert_int_equal(snapshot_usage_measure(fixture.snapshotter, "one", key, NULL, &usage, NULL),
+    assert_int_equal(snapshot_usage_measure(snapshots.snapshotter, "one", key, NULL, &usage, NULL),
                      0);
     return usage;
 }
@@ -328,7 +219,7 @@ static void usage_counts_what_a_snapshot_adds(void **state)
 static struct snapshot_record record_of(const char *key)
 {
     struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    assert_int_equal(snapshot_stat(fixture.snapshotter, "one", key, &record, NULL), 0);
+    assert_int_equal(snapshot_stat(snapshots.snapshotter, "one", key, &record, NULL), 0);
     return record;
 }
 
@@ -337,13 +228,13 @@ static void no_figure_is_kept_of_what_ended_during_the_walk(void **state)
 {
     (void) state;
     struct snapshot_usage usage = {0};
-    struct usage_cache *cache = fixture.snapshotter->usage;
+    struct usage_cache *cache = snapshots.snapshotter->usage;
     assert_int_equal(prepare("removed", "", NULL), 0);
     assert_int_equal(prepare("committed", "", NULL), 0);
     owned(snapshot_record_clear) struct snapshot_record removed = record_of("removed");
     owned(snapshot_record_clear) struct snapshot_record committed = record_of("committed");
-    snapshot_usage_keep(fixture.snapshotter, &removed, usage, 0);
-    snapshot_usage_keep(fixture.snapshotter, &committed, usage, 0);
+    snapshot_usage_keep(snapshots.snapshotter, &removed, usage, 0);
+    snapshot_usage_keep(snapshots.snapshotter, &committed, usage, 0);
     assert_true(usage_cache_get(cache, removed.tree, &usage));
     assert_true(usage_cache_get(cache, committed.tree, &usage));
 
@@ -351,13 +242,13 @@ static void no_figure_is_kept_of_what_ended_during_the_walk(void **state)
     assert_int_equal(commit("committed", "image", "", NULL), 0);
     assert_false(usage_cache_get(cache, removed.tree, &usage));
     assert_false(usage_cache_get(cache, committed.tree, &usage));
-    snapshot_usage_keep(fixture.snapshotter, &removed, usage, 0);
-    snapshot_usage_keep(fixture.snapshotter, &committed, usage, 0);
+    snapshot_usage_keep(snapshots.snapshotter, &removed, usage, 0);
+    snapshot_usage_keep(snapshots.snapshotter, &committed, usage, 0);
     assert_false(usage_cache_get(cache, removed.tree, &usage));
     assert_false(usage_cache_get(cache, committed.tree, &usage));
 
     assert_int_equal(prepare("removed", "", NULL), 0); /* another snapshot of that key */
-    snapshot_usage_keep(fixture.snapshotter, &removed, usage, 0);
+    snapshot_usage_keep(snapshots.snapshotter, &removed, usage, 0);
     assert_false(usage_cache_get(cache, removed.tree, &usage));
 }
 
@@ -369,7 +260,7 @@ static int next_of(struct store_position *position, const char *filter,
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
     owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
     assert_int_equal(filter_list_parse((char *[]){(char *) filter}, 1, &filters, NULL), 0);
-    assert_int_equal(snapshot_list_begin(fixture.snapshotter, &txn, NULL), 0);
+    assert_int_equal(snapshot_list_begin(snapshots.snapshotter, &txn, NULL), 0);
     int answer = snapshot_list_next(&txn, "one", filters, patience, position, &record, NULL);
     (void) snprintf(name, 32, "%s", record.key ? record.key : "");
     return answer;
@@ -417,14 +308,14 @@ static void what_no_record_names_is_swept_at_start(void **state)
 {
     (void) state;
     make_image("image");
-    assert_int_equal(mkdirat(fixture.root.trees_fd, "777777", 0700), 0);
-    assert_int_equal(mkdirat(fixture.root.trees_fd, "not-ours", 0700), 0);
+    assert_int_equal(mkdirat(snapshots.root.trees_fd, "777777", 0700), 0);
+    assert_int_equal(mkdirat(snapshots.root.trees_fd, "not-ours", 0700), 0);
     close_all();
     open_all();
-    assert_int_equal(entries_of(fixture.root.trees_fd), 2);
-    for (int i = 0; i < 100 && entries_of(fixture.root.trash_fd) > 0; i++)
+    assert_int_equal(entries_of(snapshots.root.trees_fd), 2);
+    for (int i = 0; i < 100 && entries_of(snapshots.root.trash_fd) > 0; i++)
         usleep(20000);
-    assert_int_equal(entries_of(fixture.root.trash_fd), 0);
+    assert_int_equal(entries_of(snapshots.root.trash_fd), 0);
     struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
     assert_int_equal(view("view", "image", &mount), 0);
     snapshot_mount_clear(&mount);
@@ -439,7 +330,7 @@ static void a_missing_tree_is_said_and_not_served(void **state)
     id_name(record.tree, name);
     snapshot_record_clear(&record);
     close_all();
-    owned(mem_free) char *command = mem_printf("rm -r %s/trees/%s", fixture.scratch.path, name);
+    owned(mem_free) char *command = mem_printf("rm -r %s/trees/%s", snapshots.scratch.path, name);
     assert_int_equal(system(command), 0);
     open_all();
     struct error error = {0};
@@ -460,23 +351,23 @@ static void lose_power_after_commit(const char *name)
     uint64_t tree = record.tree;
     snapshot_record_clear(&record);
     close_snapshotter();
-    assert_int_equal(store_write(fixture.store, note_image, &tree, NULL), 0);
-    store_close(fixture.store);
-    store_root_close(&fixture.root);
-    fixture.boot_id = "second";
+    assert_int_equal(store_write(snapshots.store, note_image, &tree, NULL), 0);
+    store_close(snapshots.store);
+    store_root_close(&snapshots.root);
+    snapshots.boot_id = "second";
 }
 
 static void forget_nobody(void)
 {
     uint64_t count = 1;
-    struct store_options options = {.boot_id = fixture.boot_id};
-    assert_int_equal(store_root_open(fixture.scratch.path, &fixture.root, NULL), 0);
-    assert_int_equal(store_open(fixture.root.fd, false, &options, &fixture.store, NULL), 0);
-    assert_int_equal(snapshotter_forget(fixture.store, &fixture.root, "nobody", &count, NULL),
+    struct store_options options = {.boot_id = snapshots.boot_id};
+    assert_int_equal(store_root_open(snapshots.scratch.path, &snapshots.root, NULL), 0);
+    assert_int_equal(store_open(snapshots.root.fd, false, &options, &snapshots.store, NULL), 0);
+    assert_int_equal(snapshotter_forget(snapshots.store, &snapshots.root, "nobody", &count, NULL),
                      ERROR_NOT_FOUND);
     assert_int_equal(count, 0);
-    store_close(fixture.store);
-    store_root_close(&fixture.root);
+    store_close(snapshots.store);
+    store_root_close(&snapshots.root);
 }
 
 static void what_was_not_flushed_is_damaged_after_a_power_cut(void **state)
@@ -499,7 +390,7 @@ static void a_clean_stop_flushes_everything(void **state)
     (void) state;
     make_image("image");
     close_all();
-    fixture.boot_id = "second";
+    snapshots.boot_id = "second";
     open_all();
     assert_int_equal(prepare("child", "image", NULL), 0);
 }
@@ -511,25 +402,25 @@ static void a_forgotten_name_is_gone_and_others_stay(void **state)
     assert_int_equal(prepare("child", "image", NULL), 0);
     struct snapshot_request request = {"two", "image", "", &no_labels};
     struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
-    assert_int_equal(snapshot_prepare(fixture.snapshotter, &request, NULL, &mount, NULL), 0);
+    assert_int_equal(snapshot_prepare(snapshots.snapshotter, &request, NULL, &mount, NULL), 0);
     snapshot_mount_clear(&mount);
     close_snapshotter();
     uint64_t count = 0;
     struct error error = {0};
-    assert_int_equal(snapshotter_forget(fixture.store, &fixture.root, "oen", &count, &error),
+    assert_int_equal(snapshotter_forget(snapshots.store, &snapshots.root, "oen", &count, &error),
                      ERROR_NOT_FOUND);
     assert_non_null(strstr(error.message, "of the snapshotter oen"));
     assert_non_null(strstr(error.message, "one"));
     assert_non_null(strstr(error.message, "two"));
-    assert_int_equal(snapshotter_forget(fixture.store, &fixture.root, "one", &count, NULL), 0);
+    assert_int_equal(snapshotter_forget(snapshots.store, &snapshots.root, "one", &count, NULL), 0);
     assert_int_equal(count, 2);
-    assert_int_equal(entries_of(fixture.root.trees_fd), 1);
-    assert_int_equal(entries_of(fixture.root.trash_fd), 0);
-    store_close(fixture.store);
-    store_root_close(&fixture.root);
+    assert_int_equal(entries_of(snapshots.root.trees_fd), 1);
+    assert_int_equal(entries_of(snapshots.root.trash_fd), 0);
+    store_close(snapshots.store);
+    store_root_close(&snapshots.root);
     open_all();
     assert_int_equal(prepare("child", "image", NULL), ERROR_NOT_FOUND);
-    assert_int_equal(snapshot_remove(fixture.snapshotter, "two", "image", NULL), 0);
+    assert_int_equal(snapshot_remove(snapshots.snapshotter, "two", "image", NULL), 0);
 }
 
 static void a_second_daemon_on_the_root_is_refused(void **state)
@@ -537,7 +428,7 @@ static void a_second_daemon_on_the_root_is_refused(void **state)
     (void) state;
     struct store_root second = STORE_ROOT_NULL;
     struct error error = {0};
-    assert_int_equal(store_root_open(fixture.scratch.path, &second, &error), ERROR_PRECONDITION);
+    assert_int_equal(store_root_open(snapshots.scratch.path, &second, &error), ERROR_PRECONDITION);
     assert_non_null(strstr(error.message, "in use"));
 }
 
