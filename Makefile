@@ -36,8 +36,9 @@ $(error BUILD=$(BUILD) is not one of release, debug, asan, tsan)
 endif
 BIN := $(if $(filter release,$(BUILD)),build/bin,$(OUT)/bin)
 
-WARN := -Wall -Wextra -Werror=incompatible-pointer-types -Werror=int-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
-	-Wpointer-arith -Wvla -Wwrite-strings -Wformat=2 -Wundef -Wimplicit-fallthrough
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wpointer-arith -Wvla -Wwrite-strings -Wformat=2 -Wundef -Wimplicit-fallthrough \
+	-Werror=incompatible-pointer-types -Werror=int-conversion -Werror=implicit-function-declaration
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS) 2>/dev/null)
 LIB_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null)
 BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DCLONEFS_VERSION='"$(VERSION)"' -I. -I$(GEN) \

@@ -430,15 +430,14 @@ static void what_a_kill_leaves_is_found_again(void **state)
     assert_int_equal(record.total, 4);
 }
 
-static size_t count_listed(const char *filter, const struct cancel *cancel, int *out_rc)
+static size_t count_listed(const char *filter, const struct patience *patience, int *out_rc)
 {
     owned(filter_list_clear) struct filter_list *filters = NULL;
     owned(mem_free) struct ingest_status *list = NULL;
     char *texts[] = {(char *) filter};
     size_t count = 0;
     assert_int_equal(filter_list_parse(texts, filter ? 1 : 0, &filters, NULL), 0);
-    const struct patience patience = {.cancel = cancel};
-    *out_rc = content_ingest_list(fixture.content, filters, &patience, &list, &count, NULL);
+    *out_rc = content_ingest_list(fixture.content, filters, patience, &list, &count, NULL);
     for (size_t i = 0; i < count; i++)
         ingest_status_clear(&list[i]);
     return count;
@@ -457,8 +456,12 @@ static void a_list_has_what_its_filters_match(void **state)
     assert_int_equal(count_listed("ref~=^t", NULL, &rc), 1);
     assert_int_equal(count_listed("digest==two", NULL, &rc), 0);
     assert_int_equal(rc, 0);
+    const struct patience over = {.until_ms = 1}; /* long ago */
+    assert_int_equal(count_listed("ref==two", &over, &rc), 0);
+    assert_int_equal(rc, ERROR_BUSY);
     cancel_request(&cancel);
-    (void) count_listed(NULL, &cancel, &rc);
+    const struct patience cancelled = {.cancel = &cancel};
+    assert_int_equal(count_listed("ref==two", &cancelled, &rc), 0);
     assert_int_equal(rc, ERROR_CANCELLED);
 }
 
