@@ -195,6 +195,8 @@ func TestContentReadsThatNobodyFinishesHoldNothingUp(t *testing.T) {
 	harness.StopClean(t, d) // with clients that sit on streams
 }
 
+// The client's clock or the daemon's ends the stream, whichever looks first. If it is the daemon's and the stream
+// ends amid a message, Go's client calls that Internal.
 func TestContentReadWithADeadline(t *testing.T) {
 	_, c := startContent(t)
 	dgst := c.blob(t, randomBytes(5, 32<<20))
@@ -204,7 +206,10 @@ func TestContentReadWithADeadline(t *testing.T) {
 	must(t, err)
 	time.Sleep(60 * time.Millisecond)
 	_, err = readOut(stream)
-	equal(t, "class", status.Code(err), codes.DeadlineExceeded)
+	if class := status.Code(err); class != codes.DeadlineExceeded &&
+		(class != codes.Internal || status.Convert(err).Message() != io.ErrUnexpectedEOF.Error()) {
+		t.Errorf("got %v, not the class %v", err, codes.DeadlineExceeded)
+	}
 	_, err = c.read(dgst, 0, 1)
 	must(t, err)
 }
