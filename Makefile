@@ -53,6 +53,7 @@ DAEMON_SOURCES := $(wildcard cmd/clonefsd/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_SUPPORT := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+TOOL_SOURCES := $(wildcard tests/tools/*.c)
 
 # Messages: our .proto files, and protobuf's own well-known types that they use.
 PROTO_INCLUDE := $(shell $(PKG_CONFIG) --variable=prefix protobuf 2>/dev/null || echo /usr)/include
@@ -65,6 +66,7 @@ MODULE_OBJS := $(SOURCES:%.c=$(OUT)/%.o) $(PROTO_C:.c=.o)
 OBJS := $(MODULE_OBJS) $(DAEMON_SOURCES:%.c=$(OUT)/%.o)
 UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/tests/%)
 FUZZ_TESTS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(OUT)/fuzz/%)
+TOOLS := $(TOOL_SOURCES:tests/tools/%.c=$(OUT)/tools/%)
 
 .DELETE_ON_ERROR:
 .PHONY: all test check demo lint format bench fuzz install clean
@@ -106,6 +108,15 @@ $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(UNIT_SUPPORT:%.c=$(OUT)/%.o) $(MODULE_OB
 test: $(UNIT_TESTS) replay
 	$(Q)scripts/run-unit-tests $(UNIT_TESTS)
 
+# Programs that tests in other languages call.
+$(OUT)/tools/%: $(OUT)/tests/tools/%.o $(MODULE_OBJS)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	$(Q)$(LINK)
+
+tools: $(TOOLS)
+.PHONY: tools
+
 # A fuzzer is a LLVMFuzzerTestOneInput; with FUZZ_ENGINE=1 (clang) it is a libFuzzer program, else a
 # program that replays the files named on its command line; `make test` gives it the seeds.
 FUZZ_ENGINE ?=
@@ -146,4 +157,5 @@ install: all
 clean:
 	rm -rf build compile_commands.json
 
--include $(OBJS:.o=.d) $(UNIT_SOURCES:%.c=$(OUT)/%.d) $(UNIT_SUPPORT:%.c=$(OUT)/%.d) $(FUZZ_SOURCES:%.c=$(OUT)/%.d)
+-include $(OBJS:.o=.d) $(UNIT_SOURCES:%.c=$(OUT)/%.d) $(UNIT_SUPPORT:%.c=$(OUT)/%.d) $(FUZZ_SOURCES:%.c=$(OUT)/%.d) \
+	$(TOOL_SOURCES:%.c=$(OUT)/%.d)

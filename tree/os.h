@@ -60,3 +60,7 @@ int os_change_flags(int fd, unsigned flags, bool set);
 ssize_t os_xattr_list(int fd, char *names, size_t size);
 ssize_t os_xattr_get(int fd, const char *name, void *value, size_t size);
 int os_xattr_set(int fd, const char *name, const void *value, size_t size);
+
+/* The same for the entry of dirfd, a symlink itself; "" is the directory. */
+ssize_t os_xattr_list_at(int dirfd, const char *entry, char *names, size_t size);
+ssize_t os_xattr_get_at(int dirfd, const char *entry, const char *name, void *value, size_t size);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -129,6 +130,18 @@ static struct handle_path handle_path(int fd)
     return path;
 }
 
+/* There is no call that takes a directory and a name (before Linux 6.13). */
+struct entry_path {
+    char text[32 + NAME_MAX + 1];
+};
+
+static struct entry_path entry_path(int dirfd, const char *entry)
+{
+    struct entry_path path = {""};
+    (void) snprintf(path.text, sizeof path.text, "/proc/self/fd/%d/%s", dirfd, entry);
+    return path;
+}
+
 ssize_t os_xattr_list(int fd, char *names, size_t size)
 {
     ssize_t length = flistxattr(fd, names, size);
@@ -147,4 +160,14 @@ int os_xattr_set(int fd, const char *name, const void *value, size_t size)
     int result = fsetxattr(fd, name, value, size, 0);
     return result < 0 && errno == EBADF ? setxattr(handle_path(fd).text, name, value, size, 0)
                                         : result;
+}
+
+ssize_t os_xattr_list_at(int dirfd, const char *entry, char *names, size_t size)
+{
+    return llistxattr(entry_path(dirfd, entry).text, names, size);
+}
+
+ssize_t os_xattr_get_at(int dirfd, const char *entry, const char *name, void *value, size_t size)
+{
+    return lgetxattr(entry_path(dirfd, entry).text, name, value, size);
 }

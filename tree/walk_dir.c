@@ -230,6 +230,11 @@ void walk_dir_unuse(struct walk_dir_pool *pool, struct walk_dir *dir)
     (void) pthread_mutex_unlock(&pool->lock);
 }
 
+char *walk_dir_path(const struct walk_dir *dir, const char *name)
+{
+    return path_from(NULL, dir, name);
+}
+
 char *walk_dir_describe(const struct walk_dir *dir, const char *name)
 {
     owned(mem_free) char *path = path_from(NULL, dir, name);

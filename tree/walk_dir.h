@@ -61,6 +61,10 @@ void walk_dir_free(struct walk_dir_pool *pool, struct walk_dir *dir);
 int walk_dir_use(struct walk_dir_pool *pool, struct walk_dir *dir);
 void walk_dir_unuse(struct walk_dir_pool *pool, struct walk_dir *dir);
 
+/* The path of an entry (name may be "": dir itself) from the root, byte for byte. The caller frees
+ * it with mem_free. */
+char *walk_dir_path(const struct walk_dir *dir, const char *name);
+
 /* The path of an entry (name may be "") from the root, for messages: cut at the front when very
  * long, bytes that are not UTF-8 or not printable as \xNN. The caller frees it with mem_free. */
 char *walk_dir_describe(const struct walk_dir *dir, const char *name);
