@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <grpc/grpc.h>
+#include <grpc/support/log.h>
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/thread.h"
 #include "rpc/internal.h"
 
@@ -12,8 +14,15 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool started; /* under lock, like the next */
 static bool ended;
 
+static void log_core(gpr_log_func_args *args)
+{
+    if (args->severity == GPR_LOG_SEVERITY_ERROR)
+        log_debug("grpc: %s (%s:%d)", args->message, args->file, args->line);
+}
+
 static void start(void)
 {
+    gpr_set_log_function(log_core);
     grpc_init();
     (void) pthread_mutex_lock(&lock);
     started = true;

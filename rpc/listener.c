@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "rpc/address.h"
 #include "rpc/peer.h"
 
 struct rpc_listener {
@@ -28,20 +28,6 @@ struct rpc_listener {
     pthread_t thread;
     bool started;
 };
-
-static int make_address(const char *path, struct sockaddr_un *out_address, struct error *error)
-{
-    *out_address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (path[0] != '/')
-        return error_set(error, ERROR_INVALID, "the socket path %s must be absolute", path);
-    if (strlen(path) >= sizeof out_address->sun_path)
-        return error_set(error, ERROR_INVALID,
-                         "the socket path %s is longer than the %zu bytes that the system allows: "
-                         "choose a shorter one",
-                         path, sizeof out_address->sun_path - 1);
-    memcpy(out_address->sun_path, path, strlen(path) + 1);
-    return 0;
-}
 
 static int make_folder(const char *path, struct error *error)
 {
@@ -65,10 +51,7 @@ static int clear_stale(const struct sockaddr_un *address, struct error *error)
         return error_set(error, ERROR_PRECONDITION,
                          "%s exists and is no socket: remove it or choose another address",
                          address->sun_path);
-    owned(fd_close) int probe = peer_socket();
-    if (probe < 0)
-        return error_errno(error, "cannot make a socket");
-    if (connect(probe, (const struct sockaddr *) address, sizeof *address) == 0 || errno == EAGAIN)
+    if (rpc_address_probe(address) == 0)
         return error_set(error, ERROR_PRECONDITION,
                          "another server listens on %s: stop it or choose another address",
                          address->sun_path);
@@ -80,7 +63,7 @@ static int clear_stale(const struct sockaddr_un *address, struct error *error)
 static int bind_socket(struct rpc_listener *listener, struct error *error)
 {
     struct sockaddr_un address;
-    int rc = make_address(listener->path, &address, error);
+    int rc = rpc_address_make(listener->path, &address, error);
     if (rc == 0)
         rc = make_folder(listener->path, error);
     if (rc == 0)

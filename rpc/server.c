@@ -6,7 +6,6 @@
 
 #include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
-#include <grpc/support/log.h>
 #include <grpc/support/time.h>
 
 #include "base/clock.h"
@@ -36,12 +35,6 @@ static const struct lane_options lane_defaults[RPC_LANE_COUNT] = {
     [RPC_LANE_WALK] = {.name = "walk", .threads = 1, .nice_value = 10},
     [RPC_LANE_SEARCH] = {.name = "search", .threads = 1, .nice_value = 10},
 };
-
-static void log_core(gpr_log_func_args *args)
-{
-    if (args->severity == GPR_LOG_SEVERITY_ERROR)
-        log_debug("grpc: %s (%s:%d)", args->message, args->file, args->line);
-}
 
 static void on_accepted(struct rpc_tag *tag, bool ok)
 {
@@ -143,7 +136,6 @@ static grpc_arg integer_arg(const char *key, int value)
 
 static void create_core(struct rpc_server *server)
 {
-    gpr_set_log_function(log_core);
     rpc_core_init();
     grpc_arg args[] = {
         integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MAX_MESSAGE_BYTES),
