@@ -11,8 +11,11 @@
 /*
  * A gRPC client on a unix socket, for calls that we make to another daemon. Calls block the calling
  * thread until the answer is there, the cancel is requested (polled every 20 ms) or the time is
- * over; no lock is held meanwhile. Status codes of the other side become ours (the inverse of
- * rpc/status.c); nobody listening is ERROR_BUSY. Thread-safe: many calls may share one client.
+ * over; no lock is held meanwhile. Thread-safe: many calls may share one client.
+ *
+ * Errors: a status of the other side becomes the code that rpc/status.c has for it, its text ours.
+ * ERROR_CANCELLED when the cancel was requested, ERROR_BUSY when the time was over, and ERROR_BUSY
+ * with error.sys set when the socket cannot be reached.
  */
 struct rpc_client;
 
@@ -24,12 +27,12 @@ struct rpc_header {
 struct rpc_client_call_options {
     const struct rpc_header *headers;
     size_t header_count;
-    const struct cancel *cancel; /* may be NULL */
-    int timeout_ms;              /* without a message from the other side; 0 = none */
+    const struct cancel *cancel; /* may be NULL; lives as long as the call */
+    int timeout_ms;              /* of one wait for the other side; 0 = none */
 };
 
-/* Connects when the first call needs it, and again after the other side was away. path is absolute.
- */
+/* Connects when the first call needs it, and again within a second after the other side was away.
+ * ERROR_INVALID unless path is absolute and fits an address. */
 int rpc_client_new(const char *path, struct rpc_client **out_client, struct error *error);
 void rpc_client_free(struct rpc_client *client); /* no call is under way; NULL is allowed */
 
@@ -47,7 +50,8 @@ int rpc_client_stream_open(struct rpc_client *client, const char *method,
                            const ProtobufCMessageDescriptor *response,
                            struct rpc_client_stream **out_stream, struct error *error);
 
-/* Sends one message; half-closes the stream behind it if it is the last. */
+/* Sends one message; half-closes the stream behind it if it is the last. Fails with what the call
+ * ended with; then messages that were not received are lost. */
 int rpc_client_stream_send(struct rpc_client_stream *stream, const ProtobufCMessage *message,
                            bool last, struct error *error);
 

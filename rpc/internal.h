@@ -120,4 +120,6 @@ void rpc_call_start(struct rpc_call *call, const grpc_op *ops, size_t count, str
 /* Readies a tag for an operation of core. */
 void rpc_tag_arm(struct rpc_tag *tag);
 
+/* An error on the wire, and a status other than OK as an error. */
 grpc_status_code rpc_status_of(enum error_code code);
+enum error_code rpc_status_code(grpc_status_code status);
