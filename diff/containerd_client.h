@@ -45,14 +45,16 @@ int containerd_lease_delete(struct containerd_client *client, const struct conta
 /* A blob being written through containerd: first its bytes go to the sink, then it is committed. */
 struct containerd_writer;
 
-/* Opens ref, from its beginning, whatever it held. */
+/* Opens ref, from its beginning, whatever it held. One that somebody else writes is waited for ten
+ * seconds, and is ERROR_BUSY then. */
 int containerd_writer_open(struct containerd_client *client, const struct containerd_scope *scope,
                            const char *ref, struct containerd_writer **out_writer,
                            struct error *error);
 struct layer_sink *containerd_writer_sink(struct containerd_writer *writer);
 
-/* Commits what was written as digest with the labels. A blob that is there already gets those of
- * the labels that it lacks. 0 in both cases: containerd has the blob, with the labels. */
+/* Commits what was written as digest with the labels. A blob that is there already comes under the
+ * lease and gets those of the labels that it lacks. 0 in both cases: containerd has the blob, with
+ * the labels. */
 int containerd_writer_commit(struct containerd_writer *writer, const struct digest *digest,
                              uint64_t size, const struct labels *labels, struct error *error);
 

@@ -110,28 +110,31 @@ void rpc_client_free(struct rpc_client *client)
     free(client);
 }
 
-/*
- * Waits for the tag, which core always gives back once the call is over. So a wait that has become
- * too long ends the call, and success is false then.
- */
+/* Ends the call when it is not wanted any more or takes too long. */
+static void check_patience(struct rpc_client_stream *stream, int64_t until_ms)
+{
+    if (stream->outcome.code != 0)
+        return;
+    if (cancel_requested(stream->cancel))
+        (void) error_set(&stream->outcome, ERROR_CANCELLED, "the call was cancelled");
+    else if (until_ms && clock_monotonic_ms() >= until_ms)
+        (void) error_set(&stream->outcome, ERROR_BUSY, "%s has not answered for %d ms",
+                         stream->client->path, stream->timeout_ms);
+    if (stream->outcome.code != 0)
+        (void) grpc_call_cancel(stream->core, NULL);
+}
+
+/* Waits for the tag, which core always gives back once the call is over; false if it is. */
 static bool await(struct rpc_client_stream *stream, void *tag)
 {
+    const gpr_timespec pause = gpr_time_from_millis(POLL_MS, GPR_TIMESPAN);
     int64_t until_ms = stream->timeout_ms > 0 ? clock_monotonic_ms() + stream->timeout_ms : 0;
     for (;;) {
-        gpr_timespec pause = gpr_time_from_millis(POLL_MS, GPR_TIMESPAN);
+        check_patience(stream, until_ms);
         grpc_event event = grpc_completion_queue_pluck(
             stream->queue, tag, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), pause), NULL);
         if (event.type == GRPC_OP_COMPLETE)
             return event.success != 0;
-        if (stream->outcome.code != 0)
-            continue;
-        if (cancel_requested(stream->cancel))
-            (void) error_set(&stream->outcome, ERROR_CANCELLED, "the call was cancelled");
-        else if (until_ms && clock_monotonic_ms() >= until_ms)
-            (void) error_set(&stream->outcome, ERROR_BUSY, "%s has not answered for %d ms",
-                             stream->client->path, stream->timeout_ms);
-        if (stream->outcome.code != 0)
-            (void) grpc_call_cancel(stream->core, NULL);
     }
 }
 
