@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package difference compares our layers with containerd's own, made from the same trees, and applies them by
+// containerd's applier. TREES names the program tests/tools/trees; the trees are below TMPDIR.
+package difference
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/containerd/containerd/archive"
+	"github.com/containerd/continuity/fs"
+
+	"clonefs/tests/gotool/harness"
+)
+
+func trees(t *testing.T, arguments ...string) []byte {
+	t.Helper()
+	command := exec.Command(os.Getenv("TREES"), arguments...)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("trees %q: %v: %s", arguments, err, stderr.String())
+	}
+	return out
+}
+
+func clone(t *testing.T, from, to string) string {
+	t.Helper()
+	return strings.TrimSpace(string(trees(t, "clone", from, to)))
+}
+
+// walking is what containerd writes for two trees. Whiteouts have the time that containerd 2.x gives them.
+func walking(t *testing.T, left, right string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	writer := archive.NewChangeWriter(&out, right)
+	field := reflect.ValueOf(writer).Elem().FieldByName("whiteoutT")
+	*(*time.Time)(unsafe.Pointer(field.UnsafeAddr())) = time.Unix(0, 0)
+	if err := fs.Changes(context.Background(), left, right, writer.HandleChange); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// sameLayers fails with the first entry that differs.
+func sameLayers(t *testing.T, what string, got, want []byte) {
+	t.Helper()
+	if bytes.Equal(got, want) {
+		return
+	}
+	t.Errorf("%s: layers differ", what)
+	gotEntries, wantEntries := entries(t, got), entries(t, want)
+	for i := 0; i < len(gotEntries) || i < len(wantEntries); i++ {
+		a, b := "nothing", "nothing"
+		if i < len(gotEntries) {
+			a = gotEntries[i]
+		}
+		if i < len(wantEntries) {
+			b = wantEntries[i]
+		}
+		if a != b {
+			t.Fatalf("entry %d: %s\ninstead of %s", i, a, b)
+		}
+	}
+	t.Fatal("all entries are equal, their encoding is not")
+}
+
+func apply(t *testing.T, root string, layer []byte) {
+	t.Helper()
+	if _, err := archive.Apply(context.Background(), root, bytes.NewReader(layer)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Random histories. CLONEFS_TEST_SEED repeats a run, CLONEFS_HISTORIES makes it longer.
+func TestRandomHistories(t *testing.T) {
+	seed := int64(harness.EnvInt("CLONEFS_TEST_SEED", int(time.Now().UnixNano()%1000000000)))
+	count := harness.EnvInt("CLONEFS_HISTORIES", 120)
+	t.Logf("CLONEFS_TEST_SEED=%d, %d histories", seed, count)
+	for i := 0; i < count && !t.Failed(); i++ {
+		root := t.TempDir()
+		testHistory(t, root, seed+int64(i), i)
+		if t.Failed() {
+			t.Logf("history %d: CLONEFS_TEST_SEED=%d", i, seed+int64(i))
+		}
+		if err := os.RemoveAll(root); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func testHistory(t *testing.T, root string, seed int64, number int) {
+	left, right, copied := filepath.Join(root, "left"), filepath.Join(root, "right"), filepath.Join(root, "copy")
+	if err := os.Mkdir(left, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h := newHistory(t, seed, left)
+	h.xattrs = number%3 == 0
+	h.wholeSeconds = number%2 == 0
+	h.run(60)
+	if number%4 != 3 { // else the whole clone has one time, and nothing is proven by it
+		past()
+	}
+	cloned := clone(t, left, right)
+	if number%4 != 3 {
+		past()
+	}
+	h.root = right
+	h.run(1 + h.random.Intn(40))
+
+	compared := trees(t, "difference", left, right)
+	proven := trees(t, "difference", left, right, cloned)
+	whole := trees(t, "difference", "-", right)
+	sameLayers(t, "with and without the time of the clone", proven, compared)
+	sameLayers(t, "twice", trees(t, "difference", left, right, cloned), proven)
+	if !h.xattrs {
+		sameLayers(t, "against containerd", compared, walking(t, left, right))
+		sameLayers(t, "against containerd, nothing on the left", whole, walking(t, "", right))
+	}
+	clone(t, left, copied)
+	apply(t, copied, compared)
+	sameTrees(t, copied, right)
+	full := filepath.Join(root, "full")
+	if err := os.Mkdir(full, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, full, whole)
+	sameTrees(t, full, right)
+}
