@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -170,4 +171,25 @@ ssize_t os_xattr_list_at(int dirfd, const char *entry, char *names, size_t size)
 ssize_t os_xattr_get_at(int dirfd, const char *entry, const char *name, void *value, size_t size)
 {
     return lgetxattr(entry_path(dirfd, entry).text, name, value, size);
+}
+
+static bool in_user_namespace;
+
+/* The first one maps all users to themselves. */
+static void look_at_user_map(void)
+{
+    char map[128];
+    unsigned inside = 0;
+    unsigned outside = 0;
+    unsigned count = 0;
+    if (fd_read_small(AT_FDCWD, "/proc/self/uid_map", map, sizeof map) > 0 &&
+        sscanf(map, "%u %u %u", &inside, &outside, &count) == 3)
+        in_user_namespace = inside != 0 || outside != 0 || count != UINT32_MAX;
+}
+
+bool os_in_user_namespace(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void) pthread_once(&once, look_at_user_map);
+    return in_user_namespace;
 }

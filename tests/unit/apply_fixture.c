@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/apply_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "tests/unit/memory_source.h"
+#include "tests/unit/volume_fixture.h"
+
+void apply_fixture_make(struct apply_fixture *fixture, void **state)
+{
+    const struct volume_fixture *volume = volume_fixture(state);
+    *fixture =
+        (struct apply_fixture){.dir_fd = volume->fd, .options = {.limits = LAYER_LIMITS_DEFAULT}};
+    fixture->root_fd = fd_make_dir(volume->fd, "root", 0755, NULL);
+    assert_true(fixture->root_fd >= 0);
+}
+
+void apply_fixture_clear(struct apply_fixture *fixture)
+{
+    layer_tar_clear(&fixture->tar);
+    fd_close(&fixture->root_fd);
+}
+
+int apply_bytes(struct apply_fixture *fixture)
+{
+    owned(layer_source_close) struct layer_source *source =
+        memory_source_new(fixture->tar.data, fixture->tar.length);
+    owned(layer_stream_clear) struct layer_stream *stream = NULL;
+    const struct layer_stream_options options = {.raw = true};
+    fixture->error = (struct error){0};
+    assert_int_equal(layer_stream_open(source, &options, &stream, NULL), 0);
+    int code =
+        layer_apply(fixture->root_fd, stream, &fixture->options, &fixture->result, &fixture->error);
+    layer_stream_clear(&stream);
+    fixture->tar.length = 0;
+    return code;
+}
+
+int apply_archive(struct apply_fixture *fixture)
+{
+    layer_tar_end(&fixture->tar);
+    return apply_bytes(fixture);
+}
+
+void apply_well(struct apply_fixture *fixture)
+{
+    if (apply_archive(fixture) != 0)
+        fail_msg("%s", fixture->error.message);
+}
+
+void apply_badly(struct apply_fixture *fixture, int code, const char *text)
+{
+    int got = apply_archive(fixture);
+    if (got != code || (int) fixture->error.code != code || !strstr(fixture->error.message, text))
+        fail_msg("got %d, \"%s\" and not %d, \"%s\"", got, fixture->error.message, code, text);
+}
+
+bool apply_exists(const struct apply_fixture *fixture, const char *path)
+{
+    return faccessat(fixture->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+struct stat apply_stat(const struct apply_fixture *fixture, const char *path)
+{
+    struct stat found;
+    if (fstatat(fixture->root_fd, path, &found, AT_SYMLINK_NOFOLLOW) != 0)
+        fail_msg("%s: %s", path, strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
+    return found;
+}
+
+void assert_content(const struct apply_fixture *fixture, const char *path, const char *content)
+{
+    owned(fd_close) int fd = openat(fixture->root_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    owned(mem_free) char *buffer = mem_alloc(strlen(content) + 2);
+    if (fd < 0)
+        fail_msg("%s is missing", path);
+    ssize_t got = read(fd, buffer, strlen(content) + 1);
+    assert_int_equal(got, strlen(content));
+    assert_string_equal(buffer, content);
+}
+
+void assert_target(const struct apply_fixture *fixture, const char *path, const char *target)
+{
+    char buffer[4096];
+    ssize_t got = readlinkat(fixture->root_fd, path, buffer, sizeof buffer - 1);
+    assert_int_equal(got, strlen(target));
+    buffer[got] = '\0';
+    assert_string_equal(buffer, target);
+}
