@@ -17,6 +17,7 @@
 #include "cmd/clonefsd/options.h"
 #include "content/content.h"
 #include "content/service.h"
+#include "diff/service.h"
 #include "rpc/health.h"
 #include "rpc/listener.h"
 #include "rpc/server.h"
@@ -40,6 +41,7 @@ struct daemon {
     struct trash *trash;
     struct snapshotter *snapshotter;
     struct content *content;
+    struct differ *differ;
     struct rpc_server *server;
     struct rpc_health health;
     struct rpc_listener *listener;
@@ -93,19 +95,29 @@ static bool probe_volume(const struct daemon *daemon)
 
 static int start_serving(struct daemon *daemon, const struct options *options, struct error *error)
 {
-    static const char *const services[] = {SNAPSHOT_SERVICE_NAME, CONTENT_SERVICE_NAME};
+    static const char *const services[] = {SNAPSHOT_SERVICE_NAME, CONTENT_SERVICE_NAME,
+                                           DIFF_SERVICE_NAME};
     static const struct rpc_server_options server_options = {0};
     int rc = rpc_server_new(&server_options, &daemon->server, error);
     if (rc != 0)
         return rc;
-    daemon->health = (struct rpc_health){.services = services, .service_count = 2};
+    daemon->health = (struct rpc_health){.services = services, .service_count = 3};
     snapshot_service_add(daemon->server, daemon->snapshotter);
     content_service_add(daemon->server, daemon->content);
+    diff_service_add(daemon->server, daemon->differ);
     rpc_health_add(daemon->server, &daemon->health);
     rc = rpc_server_start(daemon->server, error);
     if (rc == 0)
         rc = rpc_listener_open(options->address, daemon->server, &daemon->listener, error);
     return rc;
+}
+
+static int open_differ(struct daemon *daemon, const struct options *options, struct error *error)
+{
+    struct differ_options diff = options->diff;
+    diff.containerds = options->containerds;
+    diff.containerd_count = options->containerd_count;
+    return differ_open(daemon->content, daemon->snapshotter, &diff, &daemon->differ, error);
 }
 
 static int start(struct daemon *daemon, const struct options *options, struct error *error)
@@ -122,6 +134,8 @@ static int start(struct daemon *daemon, const struct options *options, struct er
     if (rc == 0)
         rc = content_open(daemon->store, &daemon->root, daemon->trash, &options->content,
                           &daemon->content, error);
+    if (rc == 0)
+        rc = open_differ(daemon, options, error);
     return rc == 0 ? start_serving(daemon, options, error) : rc;
 }
 
@@ -132,6 +146,7 @@ static bool stop(struct daemon *daemon)
     if (daemon->server)
         rpc_server_stop(daemon->server, CALLS_GRACE_MS);
     rpc_server_free(daemon->server);
+    differ_close(daemon->differ);
     content_close(daemon->content);
     if (!snapshotter_close(daemon->snapshotter, FLUSH_GRACE_MS))
         return false;

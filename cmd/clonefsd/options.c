@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/config.h"
 #include "base/mem.h"
+#include "cmd/clonefsd/settings.h"
 
 #define DEFAULT_ROOT "/var/lib/clonefs"
 #define DEFAULT_SCRUB_BYTES ((uint64_t) 8 << 20)
@@ -28,134 +28,6 @@ const char options_usage[] =
     "                             exit (daemon stopped); DIR is\n"
     "                             CONTAINERD-ROOT/io.containerd.content.v1.content\n"
     "  --version                  print the version and exit\n";
-
-/* A setting that takes text; out is replaced. */
-static void set_text(char **out, const char *value)
-{
-    mem_free(out);
-    *out = mem_strdup(value);
-}
-
-static int set_log_level(struct options *options, const char *value, struct error *error)
-{
-    if (log_level_parse(value, &options->log_level))
-        return 0;
-    return error_set(error, ERROR_INVALID,
-                     "\"%s\" is no log level: choose error, warn, info or debug", value);
-}
-
-static int set_view(struct options *options, const char *value, struct error *error)
-{
-    if (strcmp(value, "readonly-bind") == 0)
-        options->snapshots.view = SNAPSHOT_VIEW_READONLY_BIND;
-    else if (strcmp(value, "private-clone") == 0)
-        options->snapshots.view = SNAPSHOT_VIEW_PRIVATE_CLONE;
-    else
-        return error_set(error, ERROR_INVALID,
-                         "\"%s\" is no kind of view: choose readonly-bind or private-clone", value);
-    return 0;
-}
-
-static int check_type(const struct config_value *value, enum config_type type, const char *key,
-                      struct error *error)
-{
-    if (value->type == type)
-        return 0;
-    return error_set(error, ERROR_INVALID, "%s must be a %s", key,
-                     type == CONFIG_STRING ? "\"string\"" : "number");
-}
-
-static int set_number(unsigned *out, const struct config_value *value, const char *key,
-                      unsigned scale, struct error *error)
-{
-    int rc = check_type(value, CONFIG_INTEGER, key, error);
-    if (rc != 0)
-        return rc;
-    if (value->integer < 1 || value->integer > 86400)
-        return error_set(error, ERROR_INVALID, "%s must be from 1 to 86400", key);
-    *out = (unsigned) value->integer * scale;
-    return 0;
-}
-
-static int set_top(struct options *options, const char *key, const struct config_value *value,
-                   struct error *error)
-{
-    bool known =
-        strcmp(key, "root") == 0 || strcmp(key, "address") == 0 || strcmp(key, "log_level") == 0;
-    int rc = known ? check_type(value, CONFIG_STRING, key, error) : 0;
-    if (rc != 0)
-        return rc;
-    if (strcmp(key, "root") == 0)
-        set_text(&options->root, value->string);
-    else if (strcmp(key, "address") == 0)
-        set_text(&options->address, value->string);
-    else if (strcmp(key, "log_level") == 0)
-        return set_log_level(options, value->string, error);
-    else
-        return error_set(error, ERROR_INVALID,
-                         "unknown key %s: the keys here are root, address and log_level", key);
-    return 0;
-}
-
-static int set_snapshots(struct options *options, const char *key, const struct config_value *value,
-                         struct error *error)
-{
-    struct snapshotter_options *snapshots = &options->snapshots;
-    if (strcmp(key, "view") == 0) {
-        int rc = check_type(value, CONFIG_STRING, key, error);
-        return rc == 0 ? set_view(options, value->string, error) : rc;
-    }
-    if (strcmp(key, "clone_threads") == 0)
-        return set_number(&snapshots->clone_threads, value, key, 1, error);
-    if (strcmp(key, "usage_refresh_seconds") == 0)
-        return set_number(&snapshots->usage_refresh_ms, value, key, 1000, error);
-    if (strcmp(key, "flush_delay_seconds") == 0)
-        return set_number(&snapshots->flush_delay_ms, value, key, 1000, error);
-    return error_set(error, ERROR_INVALID,
-                     "unknown key %s: the keys of [snapshots] are view, clone_threads, "
-                     "usage_refresh_seconds and flush_delay_seconds",
-                     key);
-}
-
-/* The scrub's pace: 0 switches it off. */
-static int set_scrub_rate(struct content_options *content, const struct config_value *value,
-                          const char *key, struct error *error)
-{
-    int rc = check_type(value, CONFIG_INTEGER, key, error);
-    if (rc != 0)
-        return rc;
-    if (value->integer < 0 || value->integer > 65536)
-        return error_set(error, ERROR_INVALID, "%s must be from 0 to 65536", key);
-    content->scrub_bytes_per_second = (uint64_t) value->integer << 20;
-    return 0;
-}
-
-static int set_content(struct options *options, const char *key, const struct config_value *value,
-                       struct error *error)
-{
-    if (strcmp(key, "scrub_mib_per_second") == 0)
-        return set_scrub_rate(&options->content, value, key, error);
-    if (strcmp(key, "scrub_days") == 0)
-        return set_number(&options->content.scrub_days, value, key, 1, error);
-    return error_set(error, ERROR_INVALID,
-                     "unknown key %s: the keys of [content] are scrub_mib_per_second and "
-                     "scrub_days",
-                     key);
-}
-
-static int set_from_file(void *context, const char *section, const char *key,
-                         const struct config_value *value, struct error *error)
-{
-    struct options *options = context;
-    if (section[0] == '\0')
-        return set_top(options, key, value, error);
-    if (strcmp(section, "snapshots") == 0)
-        return set_snapshots(options, key, value, error);
-    if (strcmp(section, "content") == 0)
-        return set_content(options, key, value, error);
-    return error_set(error, ERROR_INVALID,
-                     "unknown section [%s]: there are [snapshots] and [content]", section);
-}
 
 struct arguments {
     const char *root;
@@ -227,21 +99,22 @@ int options_read(int argc, char **argv, struct options *out_options, struct erro
     *options = (struct options){.root = mem_strdup(DEFAULT_ROOT),
                                 .address = mem_strdup(DEFAULT_ADDRESS),
                                 .log_level = LOG_LEVEL_INFO,
-                                .content = {.scrub_bytes_per_second = DEFAULT_SCRUB_BYTES}};
+                                .content = {.scrub_bytes_per_second = DEFAULT_SCRUB_BYTES},
+                                .diff = {.durable = true, .limits = LAYER_LIMITS_DEFAULT}};
     struct arguments arguments = {0};
     int rc = read_arguments(argc, argv, options, &arguments, error);
     if (rc == 0 && arguments.config)
-        rc = config_load(arguments.config, set_from_file, options, error);
+        rc = settings_load(arguments.config, options, error);
     if (rc == 0 && arguments.log_level)
-        rc = set_log_level(options, arguments.log_level, error);
+        rc = setting_log_level(options, arguments.log_level, error);
     if (arguments.root)
-        set_text(&options->root, arguments.root);
+        setting_text(&options->root, arguments.root);
     if (arguments.address)
-        set_text(&options->address, arguments.address);
+        setting_text(&options->address, arguments.address);
     if (arguments.forget_snapshotter)
-        set_text(&options->forget_snapshotter, arguments.forget_snapshotter);
+        setting_text(&options->forget_snapshotter, arguments.forget_snapshotter);
     if (arguments.adopt_content)
-        set_text(&options->adopt_content, arguments.adopt_content);
+        setting_text(&options->adopt_content, arguments.adopt_content);
     if (rc == 0 && arguments.forget_snapshotter && arguments.adopt_content)
         rc = error_set(error, ERROR_INVALID,
                        "--forget-snapshotter and --adopt-content are two commands: give one");
@@ -254,4 +127,11 @@ void options_clear(struct options *options)
     mem_free(&options->address);
     mem_free(&options->forget_snapshotter);
     mem_free(&options->adopt_content);
+    for (size_t i = 0; i < options->containerd_count; i++) {
+        mem_free(&options->containerds[i].snapshotter);
+        mem_free(&options->containerds[i].address);
+        mem_free(&options->containerds[i].namespace_name);
+    }
+    mem_free(&options->containerds);
+    options->containerd_count = 0;
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "content/content.h"
+#include "diff/differ.h"
 #include "snapshotter/snapshotter.h"
 
 /* What the daemon was told: by default, by the configuration file, by the command line, in this
@@ -16,6 +17,9 @@ struct options {
     enum log_level log_level;
     struct snapshotter_options snapshots;
     struct content_options content;
+    struct differ_options diff; /* but for the next, which it gets when the differ is opened */
+    struct differ_containerd *containerds;
+    size_t containerd_count;
     char *forget_snapshotter; /* NULL, or a one-off command, like the next */
     char *adopt_content;
     bool show_version;
