@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "tests/unit/memory_source.h"
+#include "tests/unit/layer_memory.h"
 #include "tests/unit/volume_fixture.h"
 
 void apply_fixture_make(struct apply_fixture *fixture, void **state)
@@ -35,12 +35,12 @@ void apply_fixture_clear(struct apply_fixture *fixture)
 
 int apply_bytes(struct apply_fixture *fixture)
 {
-    owned(layer_source_close) struct layer_source *source =
-        memory_source_new(fixture->tar.data, fixture->tar.length);
+    struct memory_source source;
     owned(layer_stream_clear) struct layer_stream *stream = NULL;
     const struct layer_stream_options options = {.raw = true};
     fixture->error = (struct error){0};
-    assert_int_equal(layer_stream_open(source, &options, &stream, NULL), 0);
+    memory_source_init(&source, fixture->tar.data, fixture->tar.length);
+    assert_int_equal(layer_stream_open(&source.base, &options, &stream, NULL), 0);
     int code =
         layer_apply(fixture->root_fd, stream, &fixture->options, &fixture->result, &fixture->error);
     layer_stream_clear(&stream);
