@@ -20,8 +20,8 @@ void open_all(void)
     struct error error = {0};
     struct store_options options = {.boot_id = snapshots.boot_id};
     if (store_root_open(snapshots.scratch.path, &snapshots.root, &error) != 0 ||
-        store_open(snapshots.root.fd, store_root_is_empty(&snapshots.root), &options, &snapshots.store,
-                   &error) != 0 ||
+        store_open(snapshots.root.fd, store_root_is_empty(&snapshots.root), &options,
+                   &snapshots.store, &error) != 0 ||
         trash_open(snapshots.root.trash_fd, &snapshots.trash, &error) != 0 ||
         snapshotter_open(snapshots.store, &snapshots.root, snapshots.trash, &snapshots.options,
                          &snapshots.snapshotter, &error) != 0)
