@@ -20,7 +20,7 @@ struct layer_encoder;
 
 struct layer_encoder_options {
     enum layer_compression compression;
-    unsigned threads;            /* at most; 0 = as many as CPUs, 4 at most */
+    unsigned threads; /* at most, and never more than 16; 0 = as many as CPUs, 4 at most */
     const struct cancel *cancel; /* polled; may be NULL */
 };
 

@@ -6,7 +6,8 @@
 
 /*
  * What gzip files are made of, by whichever library is built in: gzip_isal.c (ISA-L) or gzip_zlib.c
- * (zlib). Headers are parsed and written by decode_gzip.c and encode_gzip.c.
+ * (zlib). Headers are parsed by decode_gzip.c and written by
+ * pack.c.
  */
 
 #define GZIP_MAGIC_1 0x1f
@@ -51,8 +52,12 @@ struct deflater;
 struct deflater *deflater_new(void);
 void deflater_free(struct deflater *deflater); /* NULL is allowed */
 
-/* What the compressed form of a piece of this size takes at most. */
-size_t deflate_bound(size_t size);
+/* What the compressed form of a piece of this size takes at most: both libraries store what does
+ * not get smaller, at a cost of some bytes for each block of it. */
+static inline size_t deflate_bound(size_t size)
+{
+    return size + size / 8 + 1024;
+}
 
 /*
  * Compresses a piece by itself; out has room for deflate_bound(size). Returns the size of what is

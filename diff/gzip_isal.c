@@ -54,3 +54,43 @@ enum inflate_answer inflater_run(struct inflater *inflater, struct inflate_step 
         return INFLATE_BROKEN;
     return state->block_state == ISAL_BLOCK_FINISH ? INFLATE_END : INFLATE_MORE;
 }
+
+/*
+ * The highest of ISA-L's levels. On sources, headers and documentation it makes 10% more than level
+ * 6 of zlib, which is about what Go's compress/gzip does, in a tenth of the time.
+ */
+#define LEVEL 3
+#define LEVEL_BYTES ((size_t) ISAL_DEF_LVL3_DEFAULT)
+
+struct deflater {
+    struct isal_zstream stream;
+    uint8_t level[LEVEL_BYTES];
+};
+
+struct deflater *deflater_new(void)
+{
+    return mem_alloc(sizeof(struct deflater));
+}
+
+void deflater_free(struct deflater *deflater)
+{
+    free(deflater);
+}
+
+size_t deflater_run(struct deflater *deflater, const void *data, size_t size, uint8_t *out)
+{
+    struct isal_zstream *stream = &deflater->stream;
+    assert(size <= INT_MAX);
+    isal_deflate_init(stream);
+    stream->level = LEVEL;
+    stream->level_buf = deflater->level;
+    stream->level_buf_size = LEVEL_BYTES;
+    stream->flush = SYNC_FLUSH;
+    stream->next_in = (uint8_t *) data; /* ISA-L only reads it */
+    stream->avail_in = (uint32_t) size;
+    stream->next_out = out;
+    stream->avail_out = (uint32_t) deflate_bound(size);
+    int rc = isal_deflate(stream);
+    assert(rc == COMP_OK && stream->avail_in == 0 && stream->avail_out > 0);
+    return (size_t) (stream->next_out - out);
+}

@@ -11,7 +11,7 @@
 #include "diff/decode.h"
 #include "diff/gzip.h"
 
-enum { RAW_WINDOW_BITS = -15, MEMORY_LEVEL = 8 };
+enum { RAW_WINDOW_BITS = -15, MEMORY_LEVEL = 8, LEVEL = 6 };
 
 struct inflater {
     z_stream stream;
@@ -100,4 +100,38 @@ enum inflate_answer inflater_run(struct inflater *inflater, struct inflate_step 
     if (rc == Z_STREAM_END)
         return run_trailer(inflater, step);
     return rc == Z_OK || rc == Z_BUF_ERROR ? INFLATE_MORE : INFLATE_BROKEN;
+}
+
+struct deflater {
+    z_stream stream;
+};
+
+struct deflater *deflater_new(void)
+{
+    struct deflater *deflater = mem_alloc(sizeof *deflater);
+    must(deflateInit2(&deflater->stream, LEVEL, Z_DEFLATED, RAW_WINDOW_BITS, MEMORY_LEVEL,
+                      Z_DEFAULT_STRATEGY));
+    return deflater;
+}
+
+void deflater_free(struct deflater *deflater)
+{
+    if (!deflater)
+        return;
+    (void) deflateEnd(&deflater->stream);
+    free(deflater);
+}
+
+size_t deflater_run(struct deflater *deflater, const void *data, size_t size, uint8_t *out)
+{
+    z_stream *stream = &deflater->stream;
+    assert(size <= INT_MAX);
+    must(deflateReset(stream));
+    stream->next_in = (Bytef *) data; /* zlib only reads it */
+    stream->avail_in = (uInt) size;
+    stream->next_out = out;
+    stream->avail_out = (uInt) deflate_bound(size);
+    int rc = deflate(stream, Z_SYNC_FLUSH);
+    assert(rc == Z_OK && stream->avail_in == 0 && stream->avail_out > 0);
+    return (size_t) (stream->next_out - out);
 }
