@@ -24,6 +24,9 @@ int volume_push(int fd, uint64_t offset, uint64_t length);
 /* Waits until what was pushed of the part is written; the same. */
 int volume_push_wait(int fd, uint64_t offset, uint64_t length);
 
+/* Starts to read a part of a file from disk into memory and does not wait. Best effort. */
+void volume_prefetch(int fd, uint64_t offset, uint64_t length);
+
 /* Takes a file out of the page cache, so that the next read asks the disk. Best effort. */
 void volume_forget_cached(int fd);
 

@@ -113,6 +113,9 @@ int blob_reader_read(const struct blob_reader *reader, void *buffer, size_t size
 bool blob_reader_read_hot(const struct blob_reader *reader, void *buffer, size_t size,
                           uint64_t offset);
 
+/* Starts to read size bytes at offset, which the blob has, from disk, and does not wait. */
+void blob_reader_prefetch(const struct blob_reader *reader, uint64_t size, uint64_t offset);
+
 /*
  * Reads the whole blob from disk and compares it with its digest; the record notes the outcome.
  * 0, ERROR_NOT_FOUND (also when it is deleted meanwhile), ERROR_CORRUPT. For the scrub and for

@@ -225,3 +225,8 @@ int blob_reader_read(const struct blob_reader *reader, void *buffer, size_t size
     }
     return 0;
 }
+
+void blob_reader_prefetch(const struct blob_reader *reader, uint64_t size, uint64_t offset)
+{
+    volume_prefetch(reader->blob->fd, offset, size);
+}
