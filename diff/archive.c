@@ -51,8 +51,10 @@ int layer_archive_open(struct layer_stream *stream, const struct layer_limits *l
     archive->limits = limits;
     archive->reader = archive_read_new();
     tar_guard_init(&archive->guard, stream, limits);
-    if (!archive->reader || archive_read_set_format(archive->reader, ARCHIVE_FORMAT_TAR) != 0 ||
+    /* The format is set last, since an option takes it back. */
+    if (!archive->reader || archive_read_support_format_tar(archive->reader) != 0 ||
         archive_read_set_format_option(archive->reader, "tar", "mac-ext", NULL) != 0 ||
+        archive_read_set_format(archive->reader, ARCHIVE_FORMAT_TAR) != 0 ||
         archive_read_open(archive->reader, archive, NULL, read_guard, NULL) != 0) {
         int code = reader_error(archive, error);
         layer_archive_clear(&archive);
