@@ -43,6 +43,7 @@ struct candidate {
     int dirfd; /* of its folder */
     int fd;    /* itself, once it is open */
     uint64_t size;
+    bool linkable; /* nobody else can write to it, and we need not change it */
     struct digest digest;
 };
 
@@ -106,13 +107,14 @@ static int make_file(const struct candidate *candidate, const char *hex, int dir
         return shared;
     if (shared > 0)
         return fd_take(&fd);
-    if (unlinkat(dirfd, name, 0) == 0 && linkat(candidate->dirfd, hex, dirfd, name, 0) == 0) {
+    if (candidate->linkable && unlinkat(dirfd, name, 0) == 0 &&
+        linkat(candidate->dirfd, hex, dirfd, name, 0) == 0) {
         fd_close(&fd);
         fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         return fd >= 0 ? fd_take(&fd) : error_errno(error, "cannot open a hard link");
     }
     fd_close(&fd);
-    fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    fd = openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_errno(error, "cannot make a file");
     int rc =
@@ -166,6 +168,7 @@ static bool open_candidate(struct candidate *candidate, const char *name)
     if (candidate->fd < 0 || fstat(candidate->fd, &found) != 0 || !S_ISREG(found.st_mode))
         return false;
     candidate->size = (uint64_t) found.st_size;
+    candidate->linkable = (found.st_mode & 0222) == 0 && found.st_uid == geteuid();
     return true;
 }
 

@@ -48,9 +48,10 @@ struct content_adoption {
 typedef void content_adopt_report(void *context, const char *line);
 
 /*
- * Makes blobs of all files DIR/blobs/ALGORITHM/HEX that match their names: by clone, hard link or
- * copy, whichever works; nothing in DIR is changed. May be repeated. ERROR_PRECONDITION if DIR has
- * no such folder; ERROR_IO, ERROR_NO_SPACE when it had to stop, with what was adopted so far.
+ * Makes blobs of all files DIR/blobs/ALGORITHM/HEX that match their names: by clone, hard link (if
+ * the file is read-only and ours, as containerd's are) or copy, whichever works; nothing in DIR is
+ * changed. May be repeated. ERROR_PRECONDITION if DIR has no such folder; ERROR_IO, ERROR_NO_SPACE
+ * when it had to stop, with what was adopted so far.
  */
 int content_adopt(struct content *content, const char *dir, content_adopt_report *report,
                   void *context, struct content_adoption *out_adoption, struct error *error);

@@ -171,6 +171,26 @@ static void the_source_stays_as_it_is(void **state)
     assert_int_equal(fd_read_small(folder_of(&digest), hex_of(&digest), text, sizeof text), 4);
 }
 
+/* What others may write to is not shared with them by a hard link, nor made read-only. */
+static void a_source_that_can_be_written_is_not_shared(void **state)
+{
+    (void) state;
+    struct digest digest = put_source("data");
+    struct stat theirs;
+    struct stat ours;
+    assert_int_equal(fchmodat(source.sha256_fd, hex_of(&digest), 0644, 0), 0);
+    assert_int_equal(adopt(NULL), 0);
+    assert_int_equal(source.done.adopted, 1);
+    assert_int_equal(fstatat(source.sha256_fd, hex_of(&digest), &theirs, 0), 0);
+    assert_int_equal(fstatat(folder_of(&digest), hex_of(&digest), &ours, 0), 0);
+    assert_int_equal(theirs.st_mode & 07777, 0644);
+    assert_int_equal(ours.st_mode & 07777, 0444);
+    assert_true(theirs.st_ino != ours.st_ino);
+    write_text(source.sha256_fd, hex_of(&digest), "DATA");
+    assert_true(blob_holds(&digest, "data"));
+    assert_no_ingests();
+}
+
 static void a_store_on_another_volume_is_copied(void **state)
 {
     (void) state;
@@ -240,6 +260,7 @@ int main(void)
         TEST(what_is_no_blob_is_skipped),
         TEST(a_damaged_blob_is_replaced),
         TEST(the_source_stays_as_it_is),
+        TEST(a_source_that_can_be_written_is_not_shared),
         TEST(a_store_on_another_volume_is_copied),
         TEST(many_blobs_are_adopted_side_by_side),
         TEST(what_is_no_store_is_refused),
