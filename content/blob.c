@@ -70,12 +70,25 @@ int blob_find(struct store_txn *txn, const struct digest *digest, struct blob_re
     return error_set(error, ERROR_NOT_FOUND, "there is no blob %s", name.text);
 }
 
-int content_info(struct content *content, const struct digest *digest,
-                 struct blob_record *out_record, struct error *error)
+int blob_read_record(struct content *content, const struct digest *digest,
+                     struct blob_record *out_record, struct error *error)
 {
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
     int rc = store_read_begin(content->store, &txn, error);
     return rc == 0 ? blob_find(&txn, digest, out_record, error) : rc;
+}
+
+int content_info(struct content *content, const struct digest *digest,
+                 struct blob_record *out_record, struct error *error)
+{
+    int rc = blob_read_record(content, digest, out_record, error);
+    if (rc != 0 || !out_record->damaged)
+        return rc;
+    struct blob_name name;
+    blob_name_make(&name, digest);
+    blob_record_clear(out_record);
+    return error_set(error, ERROR_CORRUPT, "blob %s is damaged: delete it and write it again",
+                     name.text);
 }
 
 int content_has(struct content *content, const struct digest *digest, struct error *error)

@@ -56,7 +56,9 @@ typedef void content_adopt_report(void *context, const char *line);
 int content_adopt(struct content *content, const char *dir, content_adopt_report *report,
                   void *context, struct content_adoption *out_adoption, struct error *error);
 
-/* Info: ERROR_NOT_FOUND. The caller clears the record. */
+/* Info: ERROR_NOT_FOUND; ERROR_CORRUPT for a blob that is known to be damaged, so that containerd
+ * does not share it with one more namespace but has it written again. The caller clears the record.
+ */
 int content_info(struct content *content, const struct digest *digest,
                  struct blob_record *out_record, struct error *error);
 

@@ -35,7 +35,11 @@ void blob_name_make(struct blob_name *name, const struct digest *digest);
 /* 1 if the blob is here and not known to be damaged, else 0; negative on errors. */
 int content_has(struct content *content, const struct digest *digest, struct error *error);
 
-/* The record: 0, or ERROR_NOT_FOUND. */
+/* The record, also of a damaged blob: 0, or ERROR_NOT_FOUND. The caller clears it. */
+int blob_read_record(struct content *content, const struct digest *digest,
+                     struct blob_record *out_record, struct error *error);
+
+/* The same within a transaction. */
 int blob_find(struct store_txn *txn, const struct digest *digest, struct blob_record *out_record,
               struct error *error);
 

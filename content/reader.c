@@ -142,7 +142,7 @@ static int open_checked(struct content *content, const struct digest *digest,
     owned(blob_record_clear) struct blob_record record = BLOB_RECORD_NULL;
     owned(fd_close) int fd = -1;
     struct file_stamp stamp;
-    int rc = content_info(content, digest, &record, error);
+    int rc = blob_read_record(content, digest, &record, error);
     if (rc != 0)
         return rc;
     if (record.damaged && !thorough)

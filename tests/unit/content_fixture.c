@@ -131,7 +131,7 @@ bool blob_holds(const struct digest *digest, const char *text)
 struct blob_record record_of(const struct digest *digest)
 {
     struct blob_record record = BLOB_RECORD_NULL;
-    assert_int_equal(content_info(fixture.content, digest, &record, NULL), 0);
+    assert_int_equal(blob_read_record(fixture.content, digest, &record, NULL), 0);
     labels_clear(&record.labels);
     return record;
 }

@@ -7,6 +7,8 @@ import (
 	"context"
 	"io"
 	"math/rand"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/containerd/containerd/content"
@@ -138,4 +140,47 @@ func TestGarbageCollectionOfBlobs(t *testing.T) {
 	if _, err := backend.Info(one, blob); !errdefs.IsNotFound(err) {
 		t.Errorf("a blob that all namespaces deleted is still there: %v", err)
 	}
+}
+
+// A namespace that shares blobs with others does not get a damaged one: it writes it again, for all of them.
+func TestADamagedBlobIsHealedByTheNextNamespace(t *testing.T) {
+	dir := t.TempDir()
+	d, backend, err := launch(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	db, err := openDatabase(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	store := metadata.NewDB(db, backend, nil).ContentStore()
+	one := namespaces.WithNamespace(context.Background(), "one")
+	two := namespaces.WithNamespace(context.Background(), "two")
+	data, blob := random(100000)
+	write := func(ctx context.Context) {
+		t.Helper()
+		if err := content.WriteBlob(ctx, store, "blob", bytes.NewReader(data), ocispec.Descriptor{Size: int64(len(data)), Digest: blob}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(one)
+	path := filepath.Join(d.Root, "content", "blobs", blob.Algorithm().String(), blob.Encoded())
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, make([]byte, len(data)), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := content.ReadBlob(one, store, ocispec.Descriptor{Digest: blob}); err == nil {
+		t.Fatal("the damaged blob was read")
+	}
+	write(two)
+	readBack(two, t, store, data, blob)
+	readBack(one, t, store, data, blob)
 }
