@@ -104,21 +104,25 @@ static int write_blob(struct comparison *comparison, struct containerd_writer *w
                                     &labels, error);
 }
 
+/* What the blob is called while it is written. Free with mem_free. */
+static char *choose_ref(const char *wanted)
+{
+    char uuid[40];
+    if (wanted[0])
+        return mem_strdup(wanted);
+    random_uuid(uuid);
+    return mem_printf("clonefs-diff-%s", uuid);
+}
+
 /* Writes the blob under a lease: the caller's, or one that keeps it until the caller has used it.
  */
 static int write_leased(struct comparison *comparison, struct differ_peer *peer,
                         struct containerd_scope *scope, struct error *error)
 {
-    const char *ref = comparison->request->ref;
-    owned(containerd_writer_clear) struct containerd_writer *writer = NULL;
+    owned(mem_free) char *ref = choose_ref(comparison->request->ref);
     owned(mem_free) char *lease = NULL;
-    owned(mem_free) char *own_ref = NULL;
-    char uuid[40];
+    owned(containerd_writer_clear) struct containerd_writer *writer = NULL;
     int rc = 0;
-    if (!ref[0]) {
-        random_uuid(uuid);
-        ref = own_ref = mem_printf("clonefs-diff-%s", uuid);
-    }
     if (!scope->lease) {
         rc = containerd_lease_new(peer->client, scope, LEASE_SECONDS, &lease, error);
         scope->lease = lease;
@@ -127,8 +131,10 @@ static int write_leased(struct comparison *comparison, struct differ_peer *peer,
         rc = containerd_writer_open(peer->client, scope, ref, &writer, error);
     if (rc == 0)
         rc = write_blob(comparison, writer, error);
-    if (rc != 0 && lease)
+    if (rc != 0 && lease) {
+        containerd_writer_clear(&writer);
         (void) containerd_lease_delete(peer->client, scope, lease, NULL);
+    }
     return rc;
 }
 

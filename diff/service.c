@@ -47,28 +47,34 @@ static void fill_descriptor(DescriptorMessage *message, const struct differ_laye
     message->size = (int64_t) layer->size;
 }
 
+static int run_apply(struct rpc_call *call, const ApplyRequest *message,
+                     struct differ_layer *out_layer, struct error *error)
+{
+    struct digest digest;
+    if (!message->diff)
+        return error_set(error, ERROR_INVALID, "the layer's descriptor is missing");
+    int rc = digest_parse(message->diff->digest, &digest, error);
+    if (rc != 0)
+        return rc;
+    owned(mem_free) struct differ_mount *mounts = read_mounts(message->mounts, message->n_mounts);
+    const struct differ_apply_request request = {
+        .caller = read_caller(call),
+        .media_type = message->diff->media_type,
+        .digest = &digest,
+        .mounts = mounts,
+        .mount_count = message->n_mounts,
+        .sync = message->sync_fs,
+    };
+    return differ_apply(rpc_call_service(call), &request, out_layer, error);
+}
+
 static void apply_now(struct rpc_call *call)
 {
     const ApplyRequest *message = rpc_call_request(call);
-    owned(mem_free) struct differ_mount *mounts = read_mounts(message->mounts, message->n_mounts);
-    struct digest digest;
     struct differ_layer layer;
     struct error error = {0};
     char text[DIGEST_TEXT_SIZE];
-    int rc = message->diff ? digest_parse(message->diff->digest, &digest, &error)
-                           : error_set(&error, ERROR_INVALID, "the layer's descriptor is missing");
-    if (rc == 0) {
-        const struct differ_apply_request request = {
-            .caller = read_caller(call),
-            .media_type = message->diff->media_type,
-            .digest = &digest,
-            .mounts = mounts,
-            .mount_count = message->n_mounts,
-            .sync = message->sync_fs,
-        };
-        rc = differ_apply(rpc_call_service(call), &request, &layer, &error);
-    }
-    if (rc != 0) {
+    if (run_apply(call, message, &layer, &error) != 0) {
         rpc_fail_logged(call, "Apply", message->diff ? message->diff->digest : "", &error);
         return;
     }
@@ -79,33 +85,38 @@ static void apply_now(struct rpc_call *call)
     rpc_call_reply(call, &response.base);
 }
 
-static void diff_now(struct rpc_call *call)
+static int run_diff(struct rpc_call *call, const DiffRequest *message,
+                    struct differ_layer *out_layer, struct error *error)
 {
-    const DiffRequest *message = rpc_call_request(call);
     owned(mem_free) struct differ_mount *left = read_mounts(message->left, message->n_left);
     owned(mem_free) struct differ_mount *right = read_mounts(message->right, message->n_right);
     owned(labels_clear) struct labels labels = LABELS_NULL;
+    rpc_labels_read(message->labels, message->n_labels, &labels);
+    int rc = labels_check(&labels, error);
+    if (rc != 0)
+        return rc;
+    const struct differ_diff_request request = {
+        .caller = read_caller(call),
+        .left = left,
+        .left_count = message->n_left,
+        .right = right,
+        .right_count = message->n_right,
+        .media_type = message->media_type,
+        .ref = message->ref,
+        .labels = &labels,
+        .has_epoch = message->source_date_epoch != NULL,
+        .epoch_seconds = message->source_date_epoch ? message->source_date_epoch->seconds : 0,
+    };
+    return differ_diff(rpc_call_service(call), &request, out_layer, error);
+}
+
+static void diff_now(struct rpc_call *call)
+{
+    const DiffRequest *message = rpc_call_request(call);
     struct differ_layer layer;
     struct error error = {0};
     char text[DIGEST_TEXT_SIZE];
-    rpc_labels_read(message->labels, message->n_labels, &labels);
-    int rc = labels_check(&labels, &error);
-    if (rc == 0) {
-        const struct differ_diff_request request = {
-            .caller = read_caller(call),
-            .left = left,
-            .left_count = message->n_left,
-            .right = right,
-            .right_count = message->n_right,
-            .media_type = message->media_type,
-            .ref = message->ref,
-            .labels = &labels,
-            .has_epoch = message->source_date_epoch != NULL,
-            .epoch_seconds = message->source_date_epoch ? message->source_date_epoch->seconds : 0,
-        };
-        rc = differ_diff(rpc_call_service(call), &request, &layer, &error);
-    }
-    if (rc != 0) {
+    if (run_diff(call, message, &layer, &error) != 0) {
         rpc_fail_logged(call, "Diff", message->ref, &error);
         return;
     }
