@@ -71,7 +71,7 @@ static int run_apply(struct rpc_call *call, const ApplyRequest *message,
 static void apply_now(struct rpc_call *call)
 {
     const ApplyRequest *message = rpc_call_request(call);
-    struct differ_layer layer;
+    struct differ_layer layer = {0};
     struct error error = {0};
     char text[DIGEST_TEXT_SIZE];
     if (run_apply(call, message, &layer, &error) != 0) {
@@ -113,7 +113,7 @@ static int run_diff(struct rpc_call *call, const DiffRequest *message,
 static void diff_now(struct rpc_call *call)
 {
     const DiffRequest *message = rpc_call_request(call);
-    struct differ_layer layer;
+    struct differ_layer layer = {0};
     struct error error = {0};
     char text[DIGEST_TEXT_SIZE];
     if (run_diff(call, message, &layer, &error) != 0) {
