@@ -24,6 +24,26 @@ static int clone_linked_entry(struct clone *clone, const struct clone_origin *or
     return code;
 }
 
+/* XFS puts each new directory into another of its groups, and all files of a directory into its
+ * group, which one thread at a time can change: hence the groups. */
+static int visit_dir(struct clone *clone, struct walk_dir *dir, const char *name,
+                     struct error *error)
+{
+    struct os_stat origin;
+    struct os_stat target;
+    if (os_stat_at(dir->fds[SOURCE], name, &origin) != 0)
+        return walk_open_error(error);
+    int code = clone_make_dir(&origin, dir->fds[TARGET], name, error);
+    if (code != 0)
+        return code;
+    if (clone->group_bits == 0 || os_stat_at(dir->fds[TARGET], name, &target) != 0)
+        target.ino = 0;
+    walk_enter_at(clone->walk, dir, name,
+                  (const uint64_t[]){os_group(clone->group_bits, origin.ino),
+                                     os_group(clone->group_bits, target.ino)});
+    return 0;
+}
+
 static int visit_entry(void *context, struct walk_dir *dir, const struct dir_entry *entry,
                        struct error *error)
 {
@@ -34,12 +54,8 @@ static int visit_entry(void *context, struct walk_dir *dir, const struct dir_ent
     if (fault_point("tree.clone.file") != 0)
         return error_errno(error, "cannot clone");
     atomic_fetch_add(&clone->entries, 1);
-    if (type == DT_DIR) {
-        int code = clone_make_dir(dir->fds[TARGET], entry->name, error);
-        if (code == 0)
-            walk_enter(clone->walk, dir, entry->name);
-        return code;
-    }
+    if (type == DT_DIR)
+        return visit_dir(clone, dir, entry->name, error);
     owned(clone_origin_close) struct clone_origin origin = {.fd = -1};
     int code = clone_origin_open(&origin, dir->fds[SOURCE], entry->name, type, error);
     if (code != 0)
@@ -57,7 +73,7 @@ static int visit_leave(void *context, struct walk_dir *dir, struct error *error)
     struct clone_origin origin = {.fd = dir->fds[SOURCE]};
     if (os_stat(origin.fd, &origin.stat) != 0)
         return error_errno(error, "cannot read the attributes");
-    return clone_dir_attributes(clone, &origin, dir->fds[TARGET], dir->parent != NULL, error);
+    return clone_dir_attributes(clone, &origin, dir->fds[TARGET], dir->parent == NULL, error);
 }
 
 static const struct walk_visitor visitor = {.entry = visit_entry, .leave = visit_leave};
@@ -97,6 +113,7 @@ int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *d
     owned(fd_close) int target_fd = clone_make_root(&clone, dst_dirfd, dst_name, error);
     if (target_fd < 0)
         return target_fd;
+    clone.group_bits = os_group_bits(target_fd);
     struct walk_options walk_options = {.visitor = &visitor,
                                         .context = &clone,
                                         .cancel = options->cancel,

@@ -19,6 +19,7 @@ struct clone {
     bool made_owner_known; /* what is made here belongs to made_uid and made_gid */
     uid_t made_uid;
     gid_t made_gid;
+    unsigned group_bits;         /* os_group_bits of the volume, where both trees are as a rule */
     mode_t made_mode_mask;       /* the permissions that creation is known to grant */
     atomic_bool reflink_refused; /* by the volume: not tried again for each file */
     atomic_ullong entries;
@@ -38,8 +39,9 @@ struct clone_origin {
  * files get. Returns it open, or an error code: ERROR_EXISTS if the name is taken. */
 int clone_make_root(struct clone *clone, int dirfd, const char *name, struct error *error);
 
-/* Makes the directory name in dirfd, mode 0700 for now. */
-int clone_make_dir(int dirfd, const char *name, struct error *error);
+/* Makes the directory name in dirfd, with the permissions of its origin and, for now, all of them
+ * for its owner. */
+int clone_make_dir(const struct os_stat *origin, int dirfd, const char *name, struct error *error);
 
 /* Opens the entry name of dirfd, which is of the given type (DT_...); ERROR_PRECONDITION if it is
  * not, or is a mount point. Release with clone_origin_close. */
@@ -54,9 +56,10 @@ void clone_origin_close(struct clone_origin *origin);
 int clone_entry(struct clone *clone, const struct clone_origin *origin, int dirfd, const char *name,
                 bool with_flags, struct error *error);
 
-/* Gives the directory target_fd, all entries of which are made, the attributes of origin. */
+/* Gives the directory target_fd, all entries of which are made, the attributes of origin. For the
+ * root, which is still to be changed, flags are left out. */
 int clone_dir_attributes(struct clone *clone, const struct clone_origin *origin, int target_fd,
-                         bool with_flags, struct error *error);
+                         bool is_root, struct error *error);
 
 /* Makes the empty target share all data of source. 1, or 0 and errno if that is not possible here
  * (EINVAL: not for this file), -1 and errno on other failures. */

@@ -16,6 +16,7 @@
 #include "tree/xattr.h"
 
 static const mode_t permissions = 0777;
+static const mode_t owner_permissions = 0700;
 static const mode_t all_mode_bits = 07777;
 
 static atomic_ulong copied_files;
@@ -44,14 +45,21 @@ int clone_make_root(struct clone *clone, int dirfd, const char *name, struct err
     clone->made_uid = made.uid;
     clone->made_gid = made.gid;
     clone->made_mode_mask = drop_inherited_acl(fd) ? 0 : made.mode & permissions;
-    if (fchmod(fd, 0700) != 0)
+    if (fchmod(fd, owner_permissions) != 0)
         return error_errno(error, "cannot set the mode of the directory %s", name);
     return fd_take(&fd);
 }
 
-int clone_make_dir(int dirfd, const char *name, struct error *error)
+static mode_t making_mode(const struct os_stat *origin)
 {
-    return mkdirat(dirfd, name, 0700) == 0 ? 0 : error_errno(error, "cannot make the directory");
+    return (origin->mode & permissions) | owner_permissions;
+}
+
+int clone_make_dir(const struct os_stat *origin, int dirfd, const char *name, struct error *error)
+{
+    return mkdirat(dirfd, name, making_mode(origin)) == 0
+               ? 0
+               : error_errno(error, "cannot make the directory");
 }
 
 int clone_origin_open(struct clone_origin *origin, int dirfd, const char *name, int type,
@@ -216,7 +224,9 @@ int clone_entry(struct clone *clone, const struct clone_origin *origin, int dirf
 }
 
 int clone_dir_attributes(struct clone *clone, const struct clone_origin *origin, int target_fd,
-                         bool with_flags, struct error *error)
+                         bool is_root, struct error *error)
 {
-    return set_attributes(clone, origin, target_fd, 0700, with_flags, error);
+    mode_t made_mode =
+        is_root ? owner_permissions : making_mode(&origin->stat) & clone->made_mode_mask;
+    return set_attributes(clone, origin, target_fd, made_mode, !is_root, error);
 }

@@ -52,6 +52,19 @@ int os_stat(int fd, struct os_stat *out_stat);
 /* Describes the entry name of dirfd, a symlink itself. */
 int os_stat_at(int dirfd, const char *name, struct os_stat *out_stat);
 
+/*
+ * Some file systems keep inodes and data in groups, and whoever changes something in a group keeps
+ * others out of it. os_group_bits tells how many low bits of an inode's number tell the inodes of a
+ * group apart, 0 if the file system of fd has no groups or none that show; never fails.
+ */
+unsigned os_group_bits(int fd);
+
+/* The group of an inode, from 1; 0 = not known. */
+static inline uint64_t os_group(unsigned group_bits, uint64_t inode)
+{
+    return group_bits > 0 && inode > 0 ? 1 + (inode >> group_bits) : 0;
+}
+
 /* Sets the flags given (true) or clears them (false); others stay. fd is a file or a directory. */
 int os_change_flags(int fd, unsigned flags, bool set);
 

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -104,6 +106,41 @@ int os_stat(int fd, struct os_stat *out_stat)
 int os_stat_at(int dirfd, const char *name, struct os_stat *out_stat)
 {
     return stat_entry(dirfd, name, 0, out_stat);
+}
+
+/* What XFS tells of itself; the header that defines it comes with its tools. */
+struct xfs_geometry {
+    uint32_t block_bytes;
+    uint32_t realtime_extent_blocks;
+    uint32_t group_blocks;
+    uint32_t group_count;
+    uint32_t log_blocks;
+    uint32_t sector_bytes;
+    uint32_t inode_bytes;
+    uint32_t inode_percent;
+    uint64_t rest[10];
+};
+
+#define XFS_GEOMETRY _IOR('X', 100, struct xfs_geometry)
+
+static unsigned bits_to_count(uint32_t count)
+{
+    unsigned bits = 0;
+    while (((uint64_t) 1 << bits) < count)
+        bits++;
+    return bits;
+}
+
+/* An inode number of XFS is the group, the block in it, and the inode in the block. */
+unsigned os_group_bits(int fd)
+{
+    struct statfs volume;
+    struct xfs_geometry geometry = {0};
+    if (fstatfs(fd, &volume) != 0 || volume.f_type != XFS_SUPER_MAGIC ||
+        ioctl(fd, XFS_GEOMETRY, &geometry) != 0 || geometry.inode_bytes == 0)
+        return 0;
+    return bits_to_count(geometry.group_blocks) +
+           bits_to_count(geometry.block_bytes / geometry.inode_bytes);
 }
 
 int os_change_flags(int fd, unsigned flags, bool set)

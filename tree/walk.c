@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +18,11 @@ enum {
     /* A smaller tree is finished before another thread would be at work. */
     ENTRIES_BEFORE_THREADS = 512,
     /* Directories that wait, open, for the rest of their entries to be read. */
-    SUSPENDED_MAX = 8
+    SUSPENDED_MAX = 8,
+    /* How far down the stack a thread looks for a directory where it is in nobody's way. */
+    CHOICES_MAX = 32,
+    /* Groups that are told apart; others share a counter. */
+    GROUPS_MAX = 64
 };
 
 struct walk {
@@ -34,7 +39,8 @@ struct walk {
     pthread_cond_t changed;
     struct walk_dir *stack; /* under lock, as all below */
     unsigned suspended;     /* directories in the stack that are open and partly read */
-    unsigned active;        /* threads that may still push something */
+    unsigned busy[WALK_TREES_MAX][GROUPS_MAX]; /* threads at work in a group */
+    unsigned active;                           /* threads that may still push something */
     int result;
     struct error error;
 };
@@ -143,7 +149,14 @@ static void push(struct walk *walk, struct walk_dir *dir)
 
 void walk_enter(struct walk *walk, struct walk_dir *dir, const char *name)
 {
+    walk_enter_at(walk, dir, name, (const uint64_t[WALK_TREES_MAX]){0});
+}
+
+void walk_enter_at(struct walk *walk, struct walk_dir *dir, const char *name,
+                   const uint64_t groups[WALK_TREES_MAX])
+{
     struct walk_dir *child = walk_dir_new(dir, name);
+    memcpy(child->groups, groups, sizeof child->groups);
     (void) pthread_mutex_lock(&walk->lock);
     push(walk, child);
     (void) pthread_mutex_unlock(&walk->lock);
@@ -175,6 +188,49 @@ static void stop(struct walk *walk, int result, const struct error *error)
     (void) pthread_mutex_unlock(&walk->lock);
 }
 
+/* Under the lock. */
+static unsigned *busy_counter(struct walk *walk, unsigned tree, const struct walk_dir *dir)
+{
+    return &walk->busy[tree][dir->groups[tree] % GROUPS_MAX];
+}
+
+/* How much a thread that works in dir would be in the way of others. What is done to the second
+ * tree, which is the one that is made if one is, takes longer. Under the lock. */
+static unsigned crowding(struct walk *walk, const struct walk_dir *dir)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < walk->options.trees; i++)
+        sum += dir->groups[i] != 0 && *busy_counter(walk, i, dir) > 0 ? i + 1 : 0;
+    return sum;
+}
+
+/* Where in the stack, which is not empty, the directory is that a thread should take next. Under
+ * the lock. */
+static struct walk_dir **choose(struct walk *walk)
+{
+    struct walk_dir **best = &walk->stack;
+    struct walk_dir **at = best;
+    unsigned least = crowding(walk, *best);
+    for (unsigned i = 1; least > 0 && i < CHOICES_MAX && (*at)->below; i++) {
+        at = &(*at)->below;
+        unsigned here = crowding(walk, *at);
+        if (here < least) {
+            best = at;
+            least = here;
+        }
+    }
+    return best;
+}
+
+/* A thread comes to dir or goes. Under the lock. */
+static void count_reader(struct walk *walk, struct walk_dir *dir, int difference)
+{
+    dir->readers += (unsigned) difference;
+    for (unsigned i = 0; i < walk->options.trees; i++)
+        if (dir->groups[i] != 0)
+            *busy_counter(walk, i, dir) += (unsigned) difference;
+}
+
 /* Waits for a directory to read; NULL when there will be none. The thread counts as active from
  * then on. */
 static struct walk_dir *take_dir(struct walk *walk)
@@ -184,12 +240,13 @@ static struct walk_dir *take_dir(struct walk *walk)
     while (!walk->stack && walk->active > 0 && !atomic_load(&walk->stopped))
         (void) pthread_cond_wait(&walk->changed, &walk->lock);
     if (walk->stack && !atomic_load(&walk->stopped)) {
-        dir = walk->stack;
-        walk->stack = dir->below;
+        struct walk_dir **place = choose(walk);
+        dir = *place;
+        *place = dir->below;
         walk->suspended -= dir->opened ? 1 : 0;
         walk->active++;
         dir->stacked = false;
-        dir->readers++;
+        count_reader(walk, dir, 1);
     }
     (void) pthread_mutex_unlock(&walk->lock);
     return dir;
@@ -200,7 +257,8 @@ static struct walk_dir *take_dir(struct walk *walk)
 static bool end_reading(struct walk *walk, struct walk_dir *dir, bool *out_complete)
 {
     (void) pthread_mutex_lock(&walk->lock);
-    bool last = --dir->readers == 0 && !dir->stacked;
+    count_reader(walk, dir, -1);
+    bool last = dir->readers == 0 && !dir->stacked;
     *out_complete = dir->complete;
     (void) pthread_mutex_unlock(&walk->lock);
     return last;

@@ -9,8 +9,8 @@
 #include "tree/walk_dir.h"
 
 /*
- * Walks a tree, or two side by side, entry by entry, the deepest known directory first, in the
- * caller's thread and, once the tree proves big, in others too. Entries are read from the first
+ * Walks a tree, or two side by side, entry by entry, roughly the deepest directory first, in
+ * the caller's thread and, once the tree proves big, in others too. Entries are read from the first
  * tree. Nothing is known about the order of two entries but this:
  *
  *   entry  is called for each entry of a directory, by any thread, before
@@ -50,6 +50,11 @@ int walk_run(struct walk *walk, struct error *error);
 
 /* Called by the visitor's entry: has the subdirectory name visited later. */
 void walk_enter(struct walk *walk, struct walk_dir *dir, const char *name);
+
+/* The same, and tells the groups (os_group) that the subdirectory is in, in each tree: a thread
+ * goes where no other is at work, if one of the next directories is such. */
+void walk_enter_at(struct walk *walk, struct walk_dir *dir, const char *name,
+                   const uint64_t groups[WALK_TREES_MAX]);
 
 /* What kind of file the entry is, asking the file system if it has to; -1 and errno on failure. */
 int walk_entry_type(const struct walk_dir *dir, const struct dir_entry *entry);

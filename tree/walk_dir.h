@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -17,9 +18,10 @@
 enum { WALK_TREES_MAX = 2 };
 
 struct walk_dir {
-    struct walk_dir *parent; /* set once, referenced; NULL for the root */
-    struct walk_dir *below;  /* next in the walk's stack; under the walk's lock */
-    struct walk_dir *older;  /* neighbours in the list of idle directories; under the pool's lock */
+    struct walk_dir *parent;         /* set once, referenced; NULL for the root */
+    struct walk_dir *below;          /* next in the walk's stack; under the walk's lock */
+    uint64_t groups[WALK_TREES_MAX]; /* see walk_enter_at; set once */
+    struct walk_dir *older; /* neighbours in the list of idle directories; under the pool's lock */
     struct walk_dir *newer;
     atomic_uint references;  /* one until it is read, one per child, and walk_dir_ref's */
     unsigned users;          /* keep fds open; under the pool's lock */
