@@ -130,7 +130,10 @@ static bool read_number(const char *block, struct field field, int64_t *out)
 
 static void write_number(char *block, struct field field, uint64_t number)
 {
-    (void) snprintf(block + field.offset, field.size, "%0*" PRIo64, (int) field.size - 1, number);
+    char *text = block + field.offset;
+    text[field.size - 1] = '\0';
+    for (unsigned i = field.size - 1; i > 0; i--, number >>= 3)
+        text[i - 1] = (char) ('0' + (number & 7));
 }
 
 /* The sum of all bytes as unsigned or, of old writers, as signed ones; its own field as spaces. */
