@@ -405,9 +405,6 @@ ssize_t tar_guard_read(struct tar_guard *guard, const void **out_data)
         if (size == 1) {
             *out_data = guard->group;
             size = (ssize_t) guard->group_length;
-        } else if (size == 0 && guard->given == 0) { /* libarchive takes nothing for no archive */
-            *out_data = zeros;
-            size = BLOCK;
         }
     }
     if (size > 0)
