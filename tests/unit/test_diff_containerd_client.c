@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <google/protobuf/empty.pb-c.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,8 +32,8 @@ typedef Containerd__Services__Leases__V1__CreateResponse create_response;
 typedef Containerd__Services__Leases__V1__DeleteRequest delete_request;
 typedef Containerd__Services__Leases__V1__AddResourceRequest add_request;
 
-/* What the Leases service was asked; written by its steps before they answer. */
-static struct {
+/* What the Leases service was asked, and what it is to answer. */
+static struct lease_calls {
     enum error_code fail; /* every call fails so */
     bool nameless;        /* leases have no id */
     char namespace_name[64];
@@ -41,7 +42,8 @@ static struct {
     char deleted[64];
     char kept[DIGEST_TEXT_SIZE + 64]; /* lease, type and id of the last resource */
     unsigned kept_count;
-} leases;
+} leases; /* under lock */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct rpc_server *server;
 static struct rpc_listener *listener;
@@ -50,6 +52,22 @@ static char *path;
 
 static const struct labels no_labels = {0};
 static const struct containerd_scope scope = {.namespace_name = "tests", .lease = "ours"};
+
+static struct lease_calls asked(void)
+{
+    (void) pthread_mutex_lock(&lock);
+    struct lease_calls copy = leases;
+    (void) pthread_mutex_unlock(&lock);
+    return copy;
+}
+
+static void let_leases(enum error_code fail, bool nameless)
+{
+    (void) pthread_mutex_lock(&lock);
+    leases.fail = fail;
+    leases.nameless = nameless;
+    (void) pthread_mutex_unlock(&lock);
+}
 
 static void note_headers(struct rpc_call *call)
 {
@@ -60,16 +78,20 @@ static void note_headers(struct rpc_call *call)
     (void) snprintf(leases.lease, sizeof leases.lease, "%s", lease ? lease : "none");
 }
 
-/* True if the call was ended as the test wants it. */
-static bool refuse(struct rpc_call *call)
+/* Ends the call as the test wants it; response is of success. */
+static void answer(struct rpc_call *call, const ProtobufCMessage *response)
 {
     struct error error = {0};
+    (void) pthread_mutex_lock(&lock);
     note_headers(call);
-    if (leases.fail == 0)
-        return false;
-    (void) error_set(&error, leases.fail, "as asked");
+    enum error_code fail = leases.fail;
+    (void) pthread_mutex_unlock(&lock);
+    if (fail == 0) {
+        rpc_call_reply(call, response);
+        return;
+    }
+    (void) error_set(&error, fail, "as asked");
     rpc_call_fail(call, &error);
-    return true;
 }
 
 static void create_lease(struct rpc_call *call)
@@ -78,34 +100,36 @@ static void create_lease(struct rpc_call *call)
     create_response response = CONTAINERD__SERVICES__LEASES__V1__CREATE_RESPONSE__INIT;
     Containerd__Services__Leases__V1__Lease lease = CONTAINERD__SERVICES__LEASES__V1__LEASE__INIT;
     owned(labels_clear) struct labels labels = LABELS_NULL;
-    if (refuse(call))
-        return;
     rpc_labels_read(request->labels, request->n_labels, &labels);
     const char *expire = labels_get(&labels, "containerd.io/gc.expire");
+    (void) pthread_mutex_lock(&lock);
     (void) snprintf(leases.expire, sizeof leases.expire, "%s", expire ? expire : "");
     lease.id = (char *) (leases.nameless ? "" : "lease-1");
+    (void) pthread_mutex_unlock(&lock);
     response.lease = &lease;
-    rpc_call_reply(call, &response.base);
+    answer(call, &response.base);
 }
+
+static const Google__Protobuf__Empty empty = GOOGLE__PROTOBUF__EMPTY__INIT;
 
 static void delete_lease(struct rpc_call *call)
 {
     const delete_request *request = rpc_call_request(call);
-    if (refuse(call))
-        return;
+    (void) pthread_mutex_lock(&lock);
     (void) snprintf(leases.deleted, sizeof leases.deleted, "%s", request->id);
-    rpc_reply_empty(call);
+    (void) pthread_mutex_unlock(&lock);
+    answer(call, &empty.base);
 }
 
 static void add_resource(struct rpc_call *call)
 {
     const add_request *request = rpc_call_request(call);
-    if (refuse(call))
-        return;
+    (void) pthread_mutex_lock(&lock);
     (void) snprintf(leases.kept, sizeof leases.kept, "%s %s %s", request->id,
                     request->resource->type, request->resource->id);
     leases.kept_count++;
-    rpc_reply_empty(call);
+    (void) pthread_mutex_unlock(&lock);
+    answer(call, &empty.base);
 }
 
 #define LEASES(name, type, function)                                                               \
@@ -124,7 +148,9 @@ static const struct rpc_method lease_methods[] = {
 static int set_up(void **state)
 {
     struct rpc_server_options options = {0};
+    (void) pthread_mutex_lock(&lock);
     memset(&leases, 0, sizeof leases);
+    (void) pthread_mutex_unlock(&lock);
     int rc = content_fixture_set_up(state);
     path = mem_printf("%s/containerd.sock", fixture.scratch.path);
     if (rc == 0)
@@ -261,7 +287,7 @@ static void blobs_of_every_size_are_written_and_read(void **state)
         free(bytes);
     }
     expect_no_ingests();
-    assert_int_equal(leases.kept_count, 0);
+    assert_int_equal(asked().kept_count, 0);
 }
 
 static void a_blob_that_is_not_there_is_named(void **state)
@@ -323,7 +349,7 @@ static void a_blob_that_is_there_gets_the_labels_that_it_lacks(void **state)
     labels_set(&labels, "containerd.io/uncompressed", "sha256:1");
     assert_int_equal(put("ref", (const uint8_t *) "text", 4, 1, &labels), 0);
     expect_label(&digest, "containerd.io/uncompressed", "sha256:1");
-    assert_string_equal(leases.kept, kept);
+    assert_string_equal(asked().kept, kept);
 
     /* and keeps those that it has */
     labels_set(&labels, "containerd.io/uncompressed", "sha256:2");
@@ -331,7 +357,7 @@ static void a_blob_that_is_there_gets_the_labels_that_it_lacks(void **state)
     assert_int_equal(put("ref", (const uint8_t *) "text", 4, 1, &labels), 0);
     expect_label(&digest, "containerd.io/uncompressed", "sha256:1");
     expect_label(&digest, "a.b/c.d", "new");
-    assert_int_equal(leases.kept_count, 2);
+    assert_int_equal(asked().kept_count, 2);
     assert_true(blob_holds(&digest, "text"));
     expect_no_ingests();
 }
@@ -340,7 +366,7 @@ static void a_blob_that_is_there_stays_unused_without_the_lease(void **state)
 {
     (void) state;
     (void) make_blob("text");
-    leases.fail = ERROR_NOT_FOUND;
+    let_leases(ERROR_NOT_FOUND, false);
     assert_int_equal(put("ref", (const uint8_t *) "text", 4, 1, &no_labels), ERROR_NOT_FOUND);
 }
 
@@ -475,22 +501,23 @@ static void a_lease_is_made_and_deleted(void **state)
     struct tm parts = {0};
     assert_int_equal(containerd_lease_new(client, &scope, 3600, &id, NULL), 0);
     assert_string_equal(id, "lease-1");
-    assert_string_equal(leases.namespace_name, "tests");
-    assert_string_equal(leases.lease, "none");
-    const char *end = strptime(leases.expire, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    assert_string_equal(asked().namespace_name, "tests");
+    assert_string_equal(asked().lease, "none");
+    struct lease_calls calls = asked();
+    const char *end = strptime(calls.expire, "%Y-%m-%dT%H:%M:%SZ", &parts);
     assert_true(end && *end == '\0');
     assert_in_range(timegm(&parts) - time(NULL), 3590, 3601);
 
     assert_int_equal(containerd_lease_delete(client, &scope, id, NULL), 0);
-    assert_string_equal(leases.deleted, "lease-1");
-    assert_string_equal(leases.lease, "ours");
+    assert_string_equal(asked().deleted, "lease-1");
+    assert_string_equal(asked().lease, "ours");
 }
 
 static void a_lease_without_an_id_is_refused(void **state)
 {
     (void) state;
     char *id = NULL;
-    leases.nameless = true;
+    let_leases(0, true);
     assert_int_equal(containerd_lease_new(client, &scope, 3600, &id, NULL), ERROR_IO);
     assert_null(id);
 }
@@ -507,7 +534,7 @@ static void errors_of_containerd_are_errors_of_ours(void **state)
     (void) state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct error error = {0};
-        leases.fail = cases[i].theirs;
+        let_leases(cases[i].theirs, false);
         assert_int_equal(containerd_lease_delete(client, &scope, "lease-1", &error), cases[i].ours);
         assert_string_equal(error.message, "cannot delete the lease lease-1: as asked");
     }

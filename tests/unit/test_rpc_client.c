@@ -20,6 +20,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "content.pb-c.h"
+#include "rpc/address.h"
 #include "rpc/call.h"
 #include "rpc/client.h"
 #include "rpc/listener.h"
@@ -394,6 +395,91 @@ static void a_header_has_4_kib_and_no_more(void **state)
     free(value);
 }
 
+/* Bytes of HTTP/2 as no client of core sends them. */
+struct raw {
+    uint8_t bytes[1024];
+    size_t size;
+};
+
+static void put_bytes(struct raw *raw, const void *bytes, size_t size)
+{
+    memcpy(raw->bytes + raw->size, bytes, size);
+    raw->size += size;
+}
+
+/* A header as HPACK has it without its tables. */
+static void put_header(struct raw *raw, const char *key, const char *value)
+{
+    const uint8_t start[] = {0, (uint8_t) strlen(key)};
+    const uint8_t length = (uint8_t) strlen(value);
+    put_bytes(raw, start, 2);
+    put_bytes(raw, key, strlen(key));
+    put_bytes(raw, &length, 1);
+    put_bytes(raw, value, strlen(value));
+}
+
+static void put_frame(struct raw *raw, uint8_t type, uint8_t flags, uint8_t stream,
+                      const struct raw *body)
+{
+    const uint8_t head[] = {
+        0, (uint8_t) (body->size >> 8), (uint8_t) body->size, type, flags, 0, 0, 0, stream};
+    put_bytes(raw, head, sizeof head);
+    put_bytes(raw, body->bytes, body->size);
+}
+
+/* A call of Header that asks for the header "key". */
+static void make_raw_call(struct raw *raw, const char *value)
+{
+    enum { DATA, HEADERS, SETTINGS = 4, END_STREAM = 1, END_HEADERS = 4 };
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    struct raw settings = {.size = 0};
+    struct raw headers = {.size = 0};
+    struct raw message = {.size = 0};
+    put_header(&headers, ":method", "POST");
+    put_header(&headers, ":scheme", "http");
+    put_header(&headers, ":path", "/test/Header");
+    put_header(&headers, ":authority", "localhost");
+    put_header(&headers, "content-type", "application/grpc");
+    put_header(&headers, "te", "trailers");
+    put_header(&headers, "key", value);
+    put_bytes(&message, "\0\0\0\0\5\12\3key", 10);
+    put_bytes(raw, preface, sizeof preface - 1);
+    put_frame(raw, SETTINGS, 0, 0, &settings);
+    put_frame(raw, HEADERS, END_HEADERS, 1, &headers);
+    put_frame(raw, DATA, END_STREAM, 1, &message);
+}
+
+/* True if the service was told the value, which it sends back then. */
+static bool is_told(struct fixture *fixture, const char *value)
+{
+    struct sockaddr_un address;
+    struct raw raw = {.size = 0};
+    char answer_bytes[4096];
+    size_t size = 0;
+    assert_int_equal(rpc_address_make(fixture->path, &address, NULL), 0);
+    owned(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof address), 0);
+    make_raw_call(&raw, value);
+    assert_int_equal(write(fd, raw.bytes, raw.size), raw.size);
+    /* the trailers are the last that comes */
+    while (!memmem(answer_bytes, size, "grpc-status", 11)) {
+        ssize_t count = read(fd, answer_bytes + size, sizeof answer_bytes - size);
+        assert_true(count > 0);
+        size += (size_t) count;
+    }
+    return memmem(answer_bytes, size, value, strlen(value)) != NULL;
+}
+
+static void headers_that_are_no_text_count_as_none(void **state)
+{
+    assert_true(is_told(*state, "plain"));
+    assert_true(is_told(*state, "umlaut \xc3\xa4"));
+    assert_false(is_told(*state, "line\nfeed"));
+    assert_false(is_told(*state, "escape \x1b[0m"));
+    assert_false(is_told(*state, "delete \x7f"));
+    assert_false(is_told(*state, "cut \xc3"));
+}
+
 static void a_header_that_cannot_be_sent_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -656,7 +742,7 @@ static void a_server_is_found_again(void **state)
         for (int n = 0; n < 5; n++) {
             assert_int_equal(call(fixture, "/test/Size", i, 1), ERROR_BUSY);
             assert_int_equal(fixture->error.sys, ENOENT);
-            (void) usleep(200000U * (unsigned) i);
+            (void) usleep(250000U * (unsigned) (i * i)); /* 5 s at last */
         }
         start_server(fixture);
         int64_t start_ms = clock_monotonic_ms();
@@ -696,8 +782,8 @@ static void a_socket_that_is_not_there_is_named(void **state)
 
 static int listen_raw(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, path, strlen(path) + 1);
+    struct sockaddr_un address;
+    assert_int_equal(rpc_address_make(path, &address, NULL), 0);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address), 0);
     assert_int_equal(listen(fd, 8), 0);
@@ -833,6 +919,7 @@ int main(void)
         TEST(a_unary_call_is_answered),
         TEST(headers_reach_the_service),
         TEST(a_header_has_4_kib_and_no_more),
+        TEST(headers_that_are_no_text_count_as_none),
         TEST(a_header_that_cannot_be_sent_is_refused),
         TEST(every_error_comes_back_as_what_it_was),
         TEST(error_texts_may_be_long_and_of_any_language),
