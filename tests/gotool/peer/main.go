@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command peer serves one of containerd's own snapshotters and its local content store on a unix socket,
-// with clonefsd's command line: what clonefsd is compared with, and a stand-in for it.
+// Command peer serves one of containerd's own snapshotters, its local content store and its walking differ on a unix
+// socket, with clonefsd's command line: what clonefsd is compared with, and a stand-in for it.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	diffapi "github.com/containerd/containerd/api/services/diff/v1"
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/containerd/contrib/snapshotservice"
 	"github.com/containerd/containerd/services/content/contentserver"
@@ -41,6 +42,7 @@ func main() {
 	flag.BoolVar(&o.labels, "content-labels", true, "keep labels of content, in memory")
 	flag.BoolVar(&o.syncNames, "sync-names", false, "flush a committed blob's name too, see durable.go")
 	_ = flag.String("log-level", "", "ignored")
+	_ = flag.String("config", "", "ignored")
 	flag.Parse()
 	// Its errors are answers to a client here, which expects most of them.
 	logrus.SetLevel(logrus.FatalLevel)
@@ -76,6 +78,7 @@ func (o options) serve() error {
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(16<<20), grpc.MaxSendMsgSize(16<<20))
 	snapshotsapi.RegisterSnapshotsServer(server, snapshotservice.FromSnapshotter(snapshotter))
 	contentapi.RegisterContentServer(server, contentserver.New(blobs))
+	diffapi.RegisterDiffServer(server, newDiffer(blobs))
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
 	go func() {
