@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -111,7 +112,7 @@ func (u *unpacker) put(data []byte) (digest.Digest, error) {
 	ctx, cancel := harness.CallContext()
 	defer cancel()
 	blob := digest.FromBytes(data)
-	return blob, content.WriteBlob(ctx, proxy.NewContentStore(u.blobs.api), "layer-"+blob.Encoded(), bytes.NewReader(data),
+	return blob, content.WriteBlob(ctx, proxy.NewContentStore(u.blobs.api), "layer-"+blob.Encoded(), struct{ io.Reader }{bytes.NewReader(data)}, // which is written in pieces
 		ocispec.Descriptor{Digest: blob, Size: int64(len(data))})
 }
 
