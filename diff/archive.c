@@ -74,11 +74,11 @@ void layer_archive_clear(struct layer_archive **archive)
 }
 
 /* containerd's times: what is before 1970 or does not fit 63 bits of nanoseconds is 1970. */
-static struct timespec bound_time(time_t seconds, long nanos)
+static struct timespec bound_time(struct timespec time)
 {
-    if (seconds < 0 || seconds >= INT64_MAX / 1000000000)
-        seconds = nanos = 0;
-    return (struct timespec){.tv_sec = seconds, .tv_nsec = nanos};
+    if (time.tv_sec < 0 || time.tv_sec >= INT64_MAX / 1000000000)
+        time = (struct timespec){0};
+    return time;
 }
 
 static struct timespec later_time(struct timespec a, struct timespec b)
@@ -135,9 +135,10 @@ static int read_item(struct layer_archive *archive, struct archive_entry *entry,
                                   .file_flags = pax->file_flags};
     if (uid >= UINT32_MAX || gid >= UINT32_MAX)
         return error_set(error, ERROR_INVALID, "there is no owner %" PRIu64 ":%" PRIu64, uid, gid);
-    item->mtime = bound_time(archive_entry_mtime(entry), archive_entry_mtime_nsec(entry));
-    item->atime = later_time(
-        bound_time(archive_entry_atime(entry), archive_entry_atime_nsec(entry)), item->mtime);
+    struct timespec mtime = {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
+    struct timespec atime = {archive_entry_atime(entry), archive_entry_atime_nsec(entry)};
+    item->mtime = bound_time(mtime);
+    item->atime = bound_time(later_time(atime, mtime)); /* in this order, as containerd does */
     item->target = item->type == ENTRY_HARD_LINK ? archive_entry_hardlink(entry)
                    : item->type == ENTRY_SYMLINK ? archive_entry_symlink(entry)
                                                  : NULL;

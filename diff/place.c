@@ -149,9 +149,7 @@ static int make_missing(const struct place *parent, const char *name, struct err
     struct stat found;
     if (fd < 0 || fstat(fd, &found) != 0)
         return error_errno(error, "cannot open the directory");
-    bool root = geteuid() == 0;
-    if ((root && (found.st_uid != 0 || found.st_gid != 0) && fchown(fd, 0, 0) != 0) ||
-        ((found.st_mode & 07777) != 0755 && fchmod(fd, 0755) != 0) ||
+    if (((found.st_mode & 07777) != 0755 && fchmod(fd, 0755) != 0) ||
         (parent->keeps_times && futimens(parent->fd, kept.times) != 0))
         return error_errno(error, "cannot set the attributes of the directory");
     return 0;

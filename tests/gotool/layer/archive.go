@@ -13,11 +13,8 @@ import (
 
 const block = 512
 
-// Archive is the uncompressed stream. As reference it is what containerd is given in its place: where we do more
-// than containerd on purpose, it says the same in words that containerd knows.
-//
-//   - LIBARCHIVE.xattr is SCHILY.xattr where that one does not say otherwise: bsdtar and others write either.
-//   - A sparse file in GNU's old form, which containerd refuses, is written out: GNU tar makes them with -S.
+// Archive is the uncompressed stream. As reference it is what containerd is given in its place: LIBARCHIVE.xattr, which
+// bsdtar writes beside SCHILY.xattr and others alone, is SCHILY.xattr where that one does not say otherwise; we know both.
 func (l *Layer) Archive(reference bool) []byte {
 	if l.Nothing {
 		return nil
@@ -71,9 +68,6 @@ func (e *Entry) forContainerd() *Entry {
 			twin.Xattrs = append(twin.Xattrs, x)
 		}
 	}
-	if e.Sparse == SparseGNU {
-		twin.Sparse = Whole
-	}
 	return &twin
 }
 
@@ -118,6 +112,9 @@ func (e *Entry) write(out *bytes.Buffer) {
 	name := e.Name
 	if e.Sparse != Whole {
 		pieces := segments(e.Data)
+		if n := len(pieces); n == 0 || pieces[n-1].offset+pieces[n-1].size < len(e.Data) { // as GNU tar has it
+			pieces = append(pieces, segment{len(e.Data), 0})
+		}
 		data = nil
 		for _, s := range pieces {
 			data = append(data, e.Data[s.offset:s.offset+s.size]...)
@@ -211,9 +208,6 @@ func (e *Entry) writeSparseGNU(out *bytes.Buffer, pieces []segment, data []byte)
 	h.number(124, 12, int64(len(data)), "", nil)
 	h.setTimes(e, nil)
 	h.b[156] = 'S'
-	if len(pieces) == 0 || pieces[len(pieces)-1].offset+pieces[len(pieces)-1].size < len(e.Data) {
-		pieces = append(pieces, segment{len(e.Data), 0})
-	}
 	put := func(b []byte, s segment) {
 		copy(b, fmt.Sprintf("%011o\x00%011o\x00", s.offset, s.size))
 	}

@@ -485,7 +485,7 @@ func (g *generator) spoil(e *Entry) {
 	case 4:
 		e.Name = strings.Repeat("x", 256+g.one(10))
 	case 5:
-		e.Records, e.Form = append(e.Records, g.of("size=x", "mtime=x", "path=", "linkpath=", "uid=-1", "size=-1", "mtime=1.5.5",
+		e.Records, e.Form = append(e.Records, g.of("size=x", "mtime=x", "path=", "linkpath=", "size=-1", "mtime=1.5.5",
 			"GNU.sparse.map=1,2,3", "SCHILY.xattr.=x", "SCHILY.xattr.user.=x", "path=a\x00b", "mtime=1e3")), PAX
 	case 6:
 		e.Link = ""

@@ -131,7 +131,7 @@ func attributes(path string) (map[string]string, error) {
 // Comparison says what counts.
 type Comparison struct {
 	Since       time.Time // a time since then is "now", and all nows are equal
-	AccessTimes bool      // of what is no directory
+	AccessTimes bool      // of what is no directory or symlink, whose change when they are looked at
 	IgnoreRoot  bool
 	WholeTimes  bool // seconds count alone
 	Attribute   func(name string) bool
@@ -187,7 +187,7 @@ func (c Comparison) nodes(path string, got, want *Node) (problems []string) {
 	if path != "." { // which changes whenever something below it does
 		differ("mtime", c.time(got.Modified), c.time(want.Modified))
 	}
-	if c.AccessTimes && want.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if kind := want.Mode & unix.S_IFMT; c.AccessTimes && kind != unix.S_IFDIR && kind != unix.S_IFLNK {
 		differ("atime", c.time(got.Accessed), c.time(want.Accessed))
 	}
 	return problems

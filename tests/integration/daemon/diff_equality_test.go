@@ -36,7 +36,7 @@ func TestDiffAppliedLayersAreWhatContainerdMakesOfThem(t *testing.T) {
 	t.Logf("CLONEFS_TEST_SEED=%d, %d cases", seed, cases)
 	u := startDiff(t, "", withoutFlush)
 	outside := newCanary(t)
-	var next, refused, layers, faults int64 = -1, 0, 0, 0
+	var next, refused, strict, layers, faults int64 = -1, 0, 0, 0, 0
 	var group sync.WaitGroup
 	for worker := 0; worker < layerWorkers; worker++ {
 		group.Add(1)
@@ -52,6 +52,7 @@ func TestDiffAppliedLayersAreWhatContainerdMakesOfThem(t *testing.T) {
 				problems := twin.run(made)
 				atomic.AddInt64(&layers, int64(twin.layers))
 				atomic.AddInt64(&refused, int64(twin.refused))
+				atomic.AddInt64(&strict, int64(twin.strict))
 				if len(problems) > 0 {
 					atomic.AddInt64(&faults, 1)
 					twin.report(t, seed+n, made, problems)
@@ -60,7 +61,10 @@ func TestDiffAppliedLayersAreWhatContainerdMakesOfThem(t *testing.T) {
 		}(worker)
 	}
 	group.Wait()
-	t.Logf("%d layers, %d of them refused by both", layers, refused)
+	t.Logf("%d layers, %d of them refused by both, %d by us alone with a reason", layers, refused, strict)
+	if strict > layers/50+5 {
+		t.Errorf("we refuse %d of %d layers that containerd takes", strict, layers)
+	}
 	if cases >= layerCases && faults == 0 && (refused < layers/100 || refused > layers*45/100) {
 		t.Errorf("%d of %d layers were refused: that tests too little", refused, layers)
 	}
@@ -77,6 +81,7 @@ type twins struct {
 	name            string
 	serial          int
 	layers, refused int // of the last run
+	strict          int
 }
 
 func (w *twins) report(t *testing.T, seed int64, made []*layer.Layer, problems []string) {
@@ -90,7 +95,7 @@ func (w *twins) report(t *testing.T, seed int64, made []*layer.Layer, problems [
 // run applies the layers on both sides, one on top of the other, and lists what differs.
 func (w *twins) run(layers []*layer.Layer) (problems []string) {
 	w.serial++
-	w.layers, w.refused = 0, 0
+	w.layers, w.refused, w.strict = 0, 0, 0
 	theirs := filepath.Join(w.dir, fmt.Sprint(w.serial))
 	if err := os.Mkdir(theirs, 0o755); err != nil {
 		return []string{err.Error()}
@@ -138,7 +143,11 @@ func (w *twins) run(layers []*layer.Layer) (problems []string) {
 func (w *twins) one(key, ours, theirs string, l *layer.Layer, c layer.Comparison) (done bool, problems []string) {
 	stream := l.Archive(false)
 	blob := l.Packing.Pack(stream)
-	_, _, refused := layer.Apply(theirs, bytes.NewReader(l.Packing.Pack(l.Archive(!standIn()))), l.Media == ociLayer)
+	reference := layer.ApplyAsWeMeanIt
+	if standIn() {
+		reference = layer.Apply
+	}
+	_, _, refused := reference(theirs, bytes.NewReader(l.Packing.Pack(l.Archive(!standIn()))), l.Media == ociLayer)
 	answer, err := w.u.apply(l.Media, blob, key)
 	switch {
 	case refused != nil && err != nil:
@@ -150,6 +159,10 @@ func (w *twins) one(key, ours, theirs string, l *layer.Layer, c layer.Comparison
 	case refused != nil:
 		return true, []string{fmt.Sprintf("we take what containerd refuses: %v", refused)}
 	case err != nil:
+		if reason := stricter(l, err); reason != "" {
+			w.strict++
+			return true, nil
+		}
 		return true, []string{fmt.Sprintf("we refuse what containerd takes: %v", err)}
 	}
 	if l.Media == ociLayer {
@@ -167,6 +180,22 @@ func (w *twins) one(key, ours, theirs string, l *layer.Layer, c layer.Comparison
 		return true, append(problems, err.Error())
 	}
 	return false, append(problems, c.Compare(got, want)...)
+}
+
+// stricter is why we may refuse a layer that containerd takes; "" if there is no reason.
+func stricter(l *layer.Layer, err error) string {
+	says := func(text string) bool { return strings.Contains(err.Error(), text) }
+	for _, e := range l.Entries {
+		switch {
+		case len(e.Records) > 0 && says("the pax record") && says("is malformed"):
+			return "what a record says must make sense, even if a later one says otherwise or the entry has no use for it"
+		case e.Type > 'A' && says("entries of type") && strings.Contains(e.Name, ".wh."):
+			return "a type that is not known is refused, even if the name is that of a whiteout, which containerd looks at first"
+		case e.Type == layer.File && strings.HasSuffix(e.Name, "/") && len(e.Data) > 0 && says("no valid archive"):
+			return "a file with data whose name ends in a slash: libarchive takes it for a directory"
+		}
+	}
+	return ""
 }
 
 // canary is what lies outside of all targets, and must stay as it is: the names that layers use, at the top of the
