@@ -253,9 +253,14 @@ func (g *generator) decorate(e *Entry) {
 	case 5:
 		e.Name = g.component() + "/../" + e.Name
 	case 6:
-		e.Name += "/"
+		if len(e.Data) == 0 || g.one(20) == 0 {
+			e.Name += "/"
+		}
 	case 7:
 		e.Name = g.of(".", "./", "/", "..", "../..", "//", e.Name+"/.", e.Name+"/..", "")
+		if len(e.Data) > 0 {
+			e.Name = "." + e.Name
+		}
 	}
 }
 
