@@ -140,7 +140,7 @@ func (e *Entry) write(out *bytes.Buffer) {
 		key, value, _ := strings.Cut(r, "=")
 		pax.add(key, value)
 	}
-	if e.Type == Global {
+	if e.Type == Global && e.Lie == 0 {
 		writeMember(out, "pax_global_header", 'g', pax.Bytes())
 		return
 	}
