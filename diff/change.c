@@ -31,11 +31,28 @@ void changes_clear(struct changes *changes)
         mem_free(&changes->buffers[i]);
 }
 
+static struct timestamp change_time(const struct os_stat *stat)
+{
+    return (struct timestamp){.seconds = stat->ctime.tv_sec,
+                              .nanos = (int32_t) stat->ctime.tv_nsec};
+}
+
+static bool same_mtime(const struct os_stat *left, const struct os_stat *right)
+{
+    return left->mtime.tv_sec == right->mtime.tv_sec && left->mtime.tv_nsec == right->mtime.tv_nsec;
+}
+
 bool changes_as_cloned(const struct changes *changes, const struct os_stat *right)
 {
-    struct timestamp changed = {.seconds = right->ctime.tv_sec,
-                                .nanos = (int32_t) right->ctime.tv_nsec};
-    return changes->cloned && timestamp_after(*changes->cloned, changed);
+    return changes->cloned && timestamp_after(*changes->cloned, change_time(right));
+}
+
+bool changes_same_names(const struct changes *changes, const struct os_stat *left,
+                        const struct os_stat *right)
+{
+    if (!changes->cloned || timestamp_after(change_time(right), *changes->cloned))
+        return false;
+    return changes_as_cloned(changes, right) || same_mtime(left, right);
 }
 
 static bool attributes_differ(const struct os_stat *left, const struct os_stat *right)
@@ -156,8 +173,7 @@ int changes_find(struct changes *changes, const char *name, const struct change_
     int result = compare_xattrs(name, left, right, error);
     if (result != 0 || S_ISDIR(b->mode))
         return result;
-    if (a->size_bytes != b->size_bytes || a->mtime.tv_sec != b->mtime.tv_sec ||
-        a->mtime.tv_nsec != b->mtime.tv_nsec)
+    if (a->size_bytes != b->size_bytes || !same_mtime(a, b))
         return 1;
     if (b->mtime.tv_nsec != 0)
         return 0;

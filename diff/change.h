@@ -29,6 +29,12 @@ void changes_clear(struct changes *changes);
 /* True if an inode of the right tree is as it was cloned. */
 bool changes_as_cloned(const struct changes *changes, const struct os_stat *right);
 
+/* True if a directory of the right tree has the entries that it was cloned with. left is what it
+ * was cloned from: that says more in the moment in which the clone ended, which is too short for
+ * the change time, since whatever adds or removes an entry sets the modification time too. */
+bool changes_same_names(const struct changes *changes, const struct os_stat *left,
+                        const struct os_stat *right);
+
 struct change_side {
     int dirfd;
     struct os_stat stat;

@@ -17,17 +17,13 @@
 
 /*
  * What a clone proves. An inode of the right tree whose change time is earlier than the clone's end
- * is as it was cloned: bytes, attributes, and for a directory the set of its entries. It was not
- * renamed either, since that changes its change time; but a directory above it may have been. So
- * its path is the one that it was cloned at only if that of its directory is (it is *placed*):
+ * is as it was cloned: its bytes, its attributes, and of a directory the set of its entries. That
+ * says nothing of where it is now: a directory above it may have been renamed, and two names that
+ * are exchanged (RENAME_EXCHANGE on XFS) leave no trace but in their directory. So it counts only
+ * below directories that have the same entries as when they were cloned, all the way from the root
+ * (pair_scope.same_names): then each path leads to the clone of what left has there.
  *
- *   the root is placed;
- *   in a placed directory, an entry that is as it was cloned is placed, for it was not renamed;
- *   if such a directory is itself as it was cloned, all its entries are placed: each move into it
- *   would have changed it.
- *
- * What is placed and as it was cloned is equal to what left has there, and left is not looked at.
- * Everything else is compared.
+ * What is so proven is not looked at in left; everything else is compared.
  */
 struct difference {
     const struct layer_difference_options *options;
@@ -118,11 +114,12 @@ static int visit_dir(struct difference *difference, struct subject *subject, str
     int changed = find_change(difference, subject, &read, error);
     if (changed < 0)
         return changed;
-    struct pair_scope scope = {
-        .in_left = pair->in_left && (subject->proven || S_ISDIR(subject->left.stat.mode)),
-        .same_names = subject->proven,
-        .placed = pair->scope.placed && (pair->scope.same_names || subject->proven),
-    };
+    bool in_left = pair->in_left && (subject->proven || S_ISDIR(subject->left.stat.mode));
+    bool same_names =
+        subject->proven ||
+        (in_left && pair->scope.same_names &&
+         changes_same_names(&difference->changes, &subject->left.stat, &subject->inode.stat));
+    struct pair_scope scope = {.in_left = in_left, .same_names = same_names};
     struct walk_dir *dir = NULL;
     int code = pair_walk_enter(difference->walk, scope, &dir, error);
     if (code == 0 && changed)
@@ -225,8 +222,7 @@ static int visit_right(struct difference *difference, const struct pair *pair, s
     if (code != 0)
         return code;
     difference->files_looked++;
-    subject.proven =
-        pair->scope.placed && pair->in_left && changes_as_cloned(&difference->changes, stat);
+    subject.proven = pair->scope.same_names && changes_as_cloned(&difference->changes, stat);
     if (S_ISDIR(stat->mode))
         return visit_dir(difference, &subject, error);
     if (S_ISSOCK(stat->mode))
@@ -266,16 +262,14 @@ static void difference_clear(struct difference *difference)
 static int open_trees(struct difference *difference, struct error *error)
 {
     const struct layer_difference_options *options = difference->options;
-    struct os_stat root;
-    if (os_stat(options->right_fd, &root) != 0)
-        return error_errno(error, "cannot read the attributes of the root");
-    bool in_left = options->left_fd >= 0;
-    bool placed = in_left && options->cloned != NULL;
-    struct pair_scope scope = {
-        .in_left = in_left,
-        .same_names = placed && changes_as_cloned(&difference->changes, &root),
-        .placed = placed,
-    };
+    struct pair_scope scope = {.in_left = options->left_fd >= 0};
+    struct os_stat left;
+    struct os_stat right;
+    if (scope.in_left && options->cloned) {
+        if (os_stat(options->left_fd, &left) != 0 || os_stat(options->right_fd, &right) != 0)
+            return error_errno(error, "cannot read the attributes of a root");
+        scope.same_names = changes_same_names(&difference->changes, &left, &right);
+    }
     return pair_walk_open(options->left_fd, options->right_fd, scope, options->cancel,
                           &difference->walk, error);
 }

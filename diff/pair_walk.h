@@ -20,7 +20,6 @@ struct pair_walk;
 struct pair_scope {
     bool in_left;    /* the left tree has a directory of that path too */
     bool same_names; /* it has the very same entries, so it is not read */
-    bool placed;     /* for the visitor, see diff/difference.c */
 };
 
 /* An entry of one tree or of both. */

@@ -28,22 +28,34 @@ static int flush(struct tar_writer *writer, struct error *error)
     return code;
 }
 
-/* NULL stands for zeros. */
-static int add(struct tar_writer *writer, const char *data, uint64_t size, struct error *error)
+static int add(struct tar_writer *writer, const char *data, size_t size, struct error *error)
 {
     while (size > 0) {
         size_t room = BUFFER_BYTES - writer->used;
-        size_t length = size < room ? (size_t) size : room;
-        if (data)
-            memcpy(writer->buffer + writer->used, data, length);
-        else
-            memset(writer->buffer + writer->used, 0, length);
+        size_t length = size < room ? size : room;
+        memcpy(writer->buffer + writer->used, data, length);
         writer->used += length;
-        data = data ? data + length : NULL;
+        data += length;
         size -= length;
         int code = writer->used == BUFFER_BYTES ? flush(writer, error) : 0;
         if (code != 0)
             return code;
+    }
+    return 0;
+}
+
+/* Many of them, in a file that is mostly holes, are not copied into the buffer. */
+static int add_zeros(struct tar_writer *writer, uint64_t size, struct error *error)
+{
+    static const char zeros[BUFFER_BYTES];
+    while (size > 0) {
+        size_t room = BUFFER_BYTES - writer->used;
+        size_t length = size < room ? (size_t) size : room;
+        int code = length == BUFFER_BYTES ? writer->sink->write(writer->sink, zeros, length, error)
+                                          : add(writer, zeros, length, error);
+        if (code != 0)
+            return code;
+        size -= length;
     }
     return 0;
 }
@@ -54,7 +66,7 @@ static int end_entry(struct tar_writer *writer, struct error *error)
     assert(writer->missing == 0);
     unsigned padding = writer->padding;
     writer->padding = 0;
-    return add(writer, NULL, padding, error);
+    return add_zeros(writer, padding, error);
 }
 
 int tar_writer_begin(struct tar_writer *writer, const struct tar_entry *entry, struct error *error)
@@ -96,13 +108,13 @@ int tar_writer_zeros(struct tar_writer *writer, uint64_t size, struct error *err
 {
     assert(size <= writer->missing);
     writer->missing -= size;
-    return add(writer, NULL, size, error);
+    return add_zeros(writer, size, error);
 }
 
 int tar_writer_finish(struct tar_writer *writer, struct error *error)
 {
     int code = end_entry(writer, error);
     if (code == 0)
-        code = add(writer, NULL, 2 * (uint64_t) TAR_BLOCK, error);
+        code = add_zeros(writer, 2 * (uint64_t) TAR_BLOCK, error);
     return code == 0 ? flush(writer, error) : code;
 }

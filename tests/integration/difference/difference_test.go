@@ -88,7 +88,7 @@ func apply(t *testing.T, root string, layer []byte) {
 // Random histories. CLONEFS_TEST_SEED repeats a run, CLONEFS_HISTORIES makes it longer.
 func TestRandomHistories(t *testing.T) {
 	seed := int64(harness.EnvInt("CLONEFS_TEST_SEED", int(time.Now().UnixNano()%1000000000)))
-	count := harness.EnvInt("CLONEFS_HISTORIES", 120)
+	count := harness.EnvInt("CLONEFS_HISTORIES", 60)
 	t.Logf("CLONEFS_TEST_SEED=%d, %d histories", seed, count)
 	for i := 0; i < count && !t.Failed(); i++ {
 		root := t.TempDir()
