@@ -127,24 +127,30 @@ static int compare_data(struct changes *changes, const int fds[2], uint64_t size
     return 0;
 }
 
+/* True if the file system knows that they are equal. A clone takes the blocks of its origin after
+ * it wrote out what was not there yet. */
+static bool known_equal(const struct changes *changes, const int fds[2], const struct os_stat *left,
+                        const struct os_stat *right)
+{
+    return left->dev == right->dev &&
+           extents_shared(fds[0], false, fds[1], changes_as_cloned(changes, right),
+                          right->size_bytes);
+}
+
 static int compare_files(struct changes *changes, const char *name, const struct change_side *left,
                          const struct change_side *right, bool *out_read, struct error *error)
 {
-    owned(fd_close) int left_fd = -1;
-    owned(fd_close) int right_fd = -1;
-    int code = file_data_open(left->dirfd, name, &left->stat, &left_fd, error);
-    if (code == 0)
-        code = file_data_open(right->dirfd, name, &right->stat, &right_fd, error);
-    if (code != 0)
-        return code;
-    /* A clone takes the blocks of its origin after it wrote out what was not there yet. */
-    uint64_t size = right->stat.size_bytes;
-    if (extents_shared(left_fd, false, right_fd, changes_as_cloned(changes, &right->stat), size))
+    owned(fd_close) int left_fd = os_open_file(left->dirfd, name);
+    owned(fd_close) int right_fd = os_open_file(right->dirfd, name);
+    if (left_fd < 0 || right_fd < 0)
+        return walk_open_error(error);
+    const int fds[2] = {left_fd, right_fd};
+    if (known_equal(changes, fds, &left->stat, &right->stat))
         return 0;
-    int result = compare_data(changes, (int[]){left_fd, right_fd}, size, out_read, error);
+    int result = compare_data(changes, fds, right->stat.size_bytes, out_read, error);
     if (result < 0)
         return result;
-    code = file_data_check(left_fd, &left->stat, error);
+    int code = file_data_check(left_fd, &left->stat, error);
     if (code == 0)
         code = file_data_check(right_fd, &right->stat, error);
     return code == 0 ? result : code;

@@ -11,5 +11,6 @@
 /* True if both files are known to have the same data because all of it is in the same blocks.
  * a_settled and b_settled say that the file has no data in memory that is not on disk yet; without
  * that its blocks may be those from before a write, so it is written out first. Whatever the file
- * system is not sure of counts as different; nothing is read. size: of both files. */
+ * system is not sure of counts as different; nothing is read. Both files are on one volume and have
+ * this size. */
 bool extents_shared(int a_fd, bool a_settled, int b_fd, bool b_settled, uint64_t size);

@@ -5,7 +5,6 @@
 #include <linux/fs.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -59,17 +58,8 @@ static bool same_batch(const struct fiemap *a, const struct fiemap *b, uint64_t 
     return true;
 }
 
-static bool on_one_volume(int a_fd, int b_fd)
-{
-    struct stat a;
-    struct stat b;
-    return fstat(a_fd, &a) == 0 && fstat(b_fd, &b) == 0 && a.st_dev == b.st_dev;
-}
-
 bool extents_shared(int a_fd, bool a_settled, int b_fd, bool b_settled, uint64_t size)
 {
-    if (!on_one_volume(a_fd, b_fd))
-        return false;
     owned(mem_free) struct fiemap *a = new_map();
     owned(mem_free) struct fiemap *b = new_map();
     for (uint64_t start = 0; start < size;) {

@@ -28,18 +28,29 @@ static int flush(struct tar_writer *writer, struct error *error)
     return code;
 }
 
+static int flush_if_full(struct tar_writer *writer, struct error *error)
+{
+    return writer->used == BUFFER_BYTES ? flush(writer, error) : 0;
+}
+
+/* How much of size fits into the buffer, which is not full. */
+static size_t fitting(const struct tar_writer *writer, uint64_t size)
+{
+    size_t room = BUFFER_BYTES - writer->used;
+    return size < room ? (size_t) size : room;
+}
+
 static int add(struct tar_writer *writer, const char *data, size_t size, struct error *error)
 {
     while (size > 0) {
-        size_t room = BUFFER_BYTES - writer->used;
-        size_t length = size < room ? size : room;
+        int code = flush_if_full(writer, error);
+        if (code != 0)
+            return code;
+        size_t length = fitting(writer, size);
         memcpy(writer->buffer + writer->used, data, length);
         writer->used += length;
         data += length;
         size -= length;
-        int code = writer->used == BUFFER_BYTES ? flush(writer, error) : 0;
-        if (code != 0)
-            return code;
     }
     return 0;
 }
@@ -49,10 +60,12 @@ static int add_zeros(struct tar_writer *writer, uint64_t size, struct error *err
 {
     static const char zeros[BUFFER_BYTES];
     while (size > 0) {
-        size_t room = BUFFER_BYTES - writer->used;
-        size_t length = size < room ? (size_t) size : room;
-        int code = length == BUFFER_BYTES ? writer->sink->write(writer->sink, zeros, length, error)
-                                          : add(writer, zeros, length, error);
+        int code = flush_if_full(writer, error);
+        if (code != 0)
+            return code;
+        size_t length = fitting(writer, size);
+        code = length == BUFFER_BYTES ? writer->sink->write(writer->sink, zeros, length, error)
+                                      : add(writer, zeros, length, error);
         if (code != 0)
             return code;
         size -= length;
@@ -88,12 +101,11 @@ int tar_writer_begin(struct tar_writer *writer, const struct tar_entry *entry, s
 int tar_writer_room(struct tar_writer *writer, char **out_room, size_t *out_size,
                     struct error *error)
 {
-    int code = writer->used == BUFFER_BYTES ? flush(writer, error) : 0;
+    int code = flush_if_full(writer, error);
     if (code != 0)
         return code;
-    size_t room = BUFFER_BYTES - writer->used;
     *out_room = writer->buffer + writer->used;
-    *out_size = writer->missing < room ? (size_t) writer->missing : room;
+    *out_size = fitting(writer, writer->missing);
     return 0;
 }
 
