@@ -499,7 +499,7 @@ static void it_stops_when_asked_to(void **state)
 {
     struct pair_of_trees trees = start(state);
     struct error error = {0};
-    struct cancel cancel = {true};
+    struct cancel cancel = {.requested = true};
     struct made_layer memory;
     struct layer_difference_result result;
     make_big(trees.fd);
