@@ -92,8 +92,8 @@ int attributes_set(const struct attributes_target *target, const struct archive_
     if (get_status(target, &found) != 0)
         return unpacking_errno(error, "cannot read the attributes");
     /* A chown to the same owner is not nothing for a file that was there: it ends capabilities. */
-    bool chowned = found.st_uid != item->uid || found.st_gid != item->gid ||
-                   item->type == ENTRY_HARD_LINK;
+    bool chowned =
+        found.st_uid != item->uid || found.st_gid != item->gid || item->type == ENTRY_HARD_LINK;
     if (chowned && set_owner(target, item->uid, item->gid) != 0)
         return unpacking_errno(error, "cannot set the owner");
     if (item->xattr_count > 0) {

@@ -41,10 +41,10 @@ void places_clear(struct places **places);
 
 /*
  * Finds the directory of a clean path of length bytes. With make, what is missing is made: mode
- * 0755, of our own user and the group that the file system gives; else ERROR_NOT_FOUND. ERROR_INVALID for a path through what is no directory
- * or through too many links, ERROR_PRECONDITION for a mount, ERROR_NO_SPACE for max_depth,
- * ERROR_IO. The place stays open until the next call but one, or until the next if places_forget
- * was called.
+ * 0755, our own user, the group that the file system gives; else ERROR_NOT_FOUND. ERROR_INVALID for
+ * a path through what is no directory or through too many links, ERROR_PRECONDITION for a mount,
+ * ERROR_NO_SPACE for max_depth, ERROR_IO. The place stays open until the next call but one, or
+ * until the next if places_forget was called.
  */
 int places_find(struct places *places, const char *path, size_t length, bool make,
                 struct place **out_place, struct error *error);

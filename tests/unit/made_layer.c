@@ -44,8 +44,8 @@ void made_layer_clear(struct made_layer *memory)
     mem_free(&memory->data);
 }
 
-int made_layer_difference(struct made_layer *memory, int dirfd, const char *left,
-                            const char *right, const struct timestamp *cloned, struct error *error)
+int made_layer_difference(struct made_layer *memory, int dirfd, const char *left, const char *right,
+                          const struct timestamp *cloned, struct error *error)
 {
     owned(fd_close) int left_fd = left ? fd_open_dir(dirfd, left) : -1;
     owned(fd_close) int right_fd = fd_open_dir(dirfd, right);

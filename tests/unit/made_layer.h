@@ -22,8 +22,8 @@ void made_layer_clear(struct made_layer *memory);
 
 /* Makes the layer between two directories of dirfd (left NULL: the empty tree; cloned may be
  * NULL); the answer of layer_difference. */
-int made_layer_difference(struct made_layer *memory, int dirfd, const char *left,
-                            const char *right, const struct timestamp *cloned, struct error *error);
+int made_layer_difference(struct made_layer *memory, int dirfd, const char *left, const char *right,
+                          const struct timestamp *cloned, struct error *error);
 
 /* The entries, one a line, as libarchive reads them: type (d, f, h, l, c, b, p), path, and what
  * counts of "SIZE", "-> TARGET", "MAJOR,MINOR"; bytes that are not ASCII as \xNN. Free with
