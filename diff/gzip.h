@@ -35,7 +35,7 @@ enum inflate_answer {
     INFLATE_WRONG /* the CRC or the size is not that of the data */
 };
 
-/* The parts that are used are moved over. */
+/* The parts that are used are moved over, but for answers that tell of an error. */
 struct inflate_step {
     const uint8_t *in;
     size_t in_size;

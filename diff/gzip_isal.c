@@ -44,14 +44,15 @@ enum inflate_answer inflater_run(struct inflater *inflater, struct inflate_step 
     state->next_out = step->out;
     state->avail_out = (uint32_t) step->out_size;
     int rc = isal_inflate(state);
+    if (rc == ISAL_INCORRECT_CHECKSUM)
+        return INFLATE_WRONG;
+    /* Where the data is broken, ISA-L 2.30 leaves avail_in below zero at times. */
+    if (rc < 0 || state->avail_in > step->in_size || state->avail_out > step->out_size)
+        return INFLATE_BROKEN;
     step->in = state->next_in;
     step->in_size = state->avail_in;
     step->out = state->next_out;
     step->out_size = state->avail_out;
-    if (rc == ISAL_INCORRECT_CHECKSUM)
-        return INFLATE_WRONG;
-    if (rc < 0)
-        return INFLATE_BROKEN;
     return state->block_state == ISAL_BLOCK_FINISH ? INFLATE_END : INFLATE_MORE;
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -70,6 +71,8 @@ static enum inflate_answer inflate_parts(struct inflater *inflater, const uint8_
         step.in_size = left < in_part ? left : in_part;
         step.out_size = out_part;
         enum inflate_answer answer = inflater_run(inflater, &step);
+        assert_ptr_equal(step.in + step.in_size, in_before + (left < in_part ? left : in_part));
+        assert_ptr_equal(step.out + step.out_size, out_before + out_part);
         if (answer == INFLATE_MORE && (step.in != in_before || step.out != out_before))
             continue;
         *out_left = size - (size_t) (step.in - in);
@@ -168,6 +171,101 @@ static void wrong_data_is_told(void **state)
     }
 }
 
+/* Memory of whole pages, and what follows it may not be touched: assembly is not seen by the
+ * address sanitizer. */
+struct fenced {
+    uint8_t *memory;
+    size_t size;
+};
+
+enum { PAGE_BYTES = 65536 };
+
+static struct fenced fenced_make(size_t size)
+{
+    struct fenced fenced = {.size = (size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES};
+    fenced.memory = mmap(NULL, fenced.size + PAGE_BYTES, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(fenced.memory != MAP_FAILED);
+    assert_int_equal(mprotect(fenced.memory + fenced.size, PAGE_BYTES, PROT_NONE), 0);
+    return fenced;
+}
+
+static void fenced_clear(struct fenced *fenced)
+{
+    (void) munmap(fenced->memory, fenced->size + PAGE_BYTES);
+}
+
+/* Inflates a damaged member whose input and output each end at a fence, in parts of these sizes. */
+static void inflate_damaged(struct inflater *inflater, const uint8_t *member, size_t size,
+                            size_t part, struct fenced *in, struct fenced *out)
+{
+    struct inflate_step step = {0};
+    inflater_begin(inflater);
+    for (size_t done = 0, made = 0; done < size && made < MEMBER_MAX;) {
+        size_t in_size = size - done < part ? size - done : part;
+        size_t out_size = part * 3;
+        memcpy(in->memory + in->size - in_size, member + done, in_size);
+        step = (struct inflate_step){.in = in->memory + in->size - in_size,
+                                     .in_size = in_size,
+                                     .out = out->memory + out->size - out_size,
+                                     .out_size = out_size};
+        if (inflater_run(inflater, &step) != INFLATE_MORE)
+            return;
+        assert_true(step.in_size <= in_size && step.out_size <= out_size);
+        assert_ptr_equal(step.in + step.in_size, in->memory + in->size);
+        assert_ptr_equal(step.out + step.out_size, out->memory + out->size);
+        if (step.in_size == in_size && step.out_size == out_size)
+            fail_msg("the inflater does not go on");
+        done += in_size - step.in_size;
+        made += out_size - step.out_size;
+    }
+}
+
+static void damaged_data_is_inflated_within_bounds(void **state)
+{
+    (void) state;
+    enum { SIZE = 3000, ROUNDS = 6000, PART_MAX = 9000 };
+    struct fenced in = fenced_make(PART_MAX);
+    struct fenced out = fenced_make((size_t) PART_MAX * 3);
+    owned(mem_free) uint8_t *sample = layer_sample_new(SIZE, 4);
+    owned(mem_free) uint8_t *member = mem_alloc(MEMBER_MAX);
+    owned(mem_free) uint8_t *copy = mem_alloc(MEMBER_MAX);
+    owned(free_inflater) struct inflater *inflater = inflater_new();
+    size_t size = make_member(sample, SIZE, member);
+    uint32_t random = 1;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        memcpy(copy, member, size);
+        for (unsigned i = 0; i <= round % 4; i++) {
+            random = random * 1664525U + 1013904223U;
+            copy[(random >> 8) % size] ^= (uint8_t) (1U << (random >> 29));
+        }
+        size_t part = round % 3 == 0 ? PART_MAX : (random >> 16) % 300 + 1;
+        inflate_damaged(inflater, copy, size, part, &in, &out);
+    }
+    fenced_clear(&in);
+    fenced_clear(&out);
+}
+
+/* What made ISA-L 2.30 say that more input is left than there was: a distance too far. */
+static void a_distance_too_far_amid_the_data_is_told(void **state)
+{
+    (void) state;
+    static const uint8_t broken[] = {0x2b, 0xce, 0xcf, 0x4d, 0x55, 0x28, 0x49, 0xad, 0x28, 0xd1,
+                                     0x51, 0x28, 0x06, 0x31, 0x73, 0xf3, 0x8b, 0x60, 0xfc, 0xc4,
+                                     0xbc, 0x14, 0x30, 0x4b, 0x21, 0x31, 0x3d, 0x31, 0x33, 0x8f,
+                                     0x2b, 0x78, 0x54, 0xe5, 0x88, 0xca, 0x51, 0x95, 0x38, 0x54,
+                                     0x02, 0x00, 0x88, 0x4e, 0xd8, 0xdf, 0x48, 0x03, 0x00, 0x00};
+    uint8_t found[2000];
+    size_t left = 0;
+    owned(free_inflater) struct inflater *inflater = inflater_new();
+    for (size_t part = 1; part <= sizeof broken; part++) {
+        inflater_begin(inflater);
+        enum inflate_answer answer =
+            inflate_parts(inflater, broken, sizeof broken, part, found, sizeof found - 1000, &left);
+        assert_true(answer == INFLATE_BROKEN || answer == INFLATE_WRONG);
+    }
+}
+
 /* A piece does not depend on those that the deflater made before, nor on others like it. */
 static void pieces_depend_on_their_data_alone(void **state)
 {
@@ -197,6 +295,8 @@ int main(void)
         cmocka_unit_test(a_cut_member_asks_for_more),
         cmocka_unit_test(trailers_are_compared),
         cmocka_unit_test(wrong_data_is_told),
+        cmocka_unit_test(damaged_data_is_inflated_within_bounds),
+        cmocka_unit_test(a_distance_too_far_amid_the_data_is_told),
         cmocka_unit_test(pieces_depend_on_their_data_alone),
     };
     return cmocka_run_group_tests_name("diff/gzip", tests, NULL, NULL);
