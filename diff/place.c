@@ -299,33 +299,37 @@ static int open_place(struct places *places, const char *path, size_t length, bo
     return add_place(places, &found, out_place, error);
 }
 
-int places_find(struct places *places, const char *path, size_t length, bool make,
-                struct place **out_place, struct error *error)
+/* Notes that the place was the answer for the path. */
+static void remember(struct places *places, const char *path, size_t length, struct place *place)
 {
-    int code = places->stale ? places_finish(places, error) : 0;
-    if (code == 0 && length == 0) {
-        *out_place = &places->root;
-        return 0;
-    }
-    if (code == 0 && places->last && places->last_length == length &&
-        memcmp(places->last_path, path, length) == 0) {
-        places->last->used = ++places->turn;
-        *out_place = places->last;
-        return 0;
-    }
-    if (code != 0)
-        return code;
-    *out_place = find_open(places, path, length);
-    if (!*out_place) {
-        code = open_place(places, path, length, make, out_place, error);
-        if (code != 0)
-            return code;
-    }
-    (*out_place)->used = ++places->turn;
+    place->used = ++places->turn;
+    if (place == places->last && places->last_length == length &&
+        memcmp(places->last_path, path, length) == 0)
+        return;
     mem_free(&places->last_path);
     places->last_path = mem_strndup(path, length);
     places->last_length = length;
-    places->last = *out_place;
+    places->last = place;
+}
+
+int places_find(struct places *places, const char *path, size_t length, bool make,
+                struct place **out_place, struct error *error)
+{
+    struct place *place = NULL;
+    int code = places->stale ? places_finish(places, error) : 0;
+    if (code == 0 && length == 0)
+        place = &places->root;
+    else if (code == 0 && places->last && places->last_length == length &&
+             memcmp(places->last_path, path, length) == 0)
+        place = places->last;
+    else if (code == 0)
+        place = find_open(places, path, length);
+    if (code == 0 && !place)
+        code = open_place(places, path, length, make, &place, error);
+    if (code != 0 || !place)
+        return code;
+    remember(places, path, length, place);
+    *out_place = place;
     return 0;
 }
 

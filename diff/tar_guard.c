@@ -30,6 +30,7 @@ static const struct field minor_field = {337, 8};
 enum { TYPE_OFFSET = 156, MAGIC_OFFSET = 257 };
 
 static const char zeros[BLOCK];
+static const char ustar[8] = {'u', 's', 't', 'a', 'r', '\0', '0', '0'};
 
 void tar_guard_init(struct tar_guard *guard, struct layer_stream *stream,
                     const struct layer_limits *limits)
@@ -262,7 +263,7 @@ static void add_pax_header(struct tar_guard *guard)
     write_number(header, mode_field, 0644);
     write_number(header, size_field, pax->passed_length);
     header[TYPE_OFFSET] = 'x';
-    memcpy(header + MAGIC_OFFSET, "ustar\00000", 8);
+    memcpy(header + MAGIC_OFFSET, ustar, sizeof ustar);
     write_checksum(header);
     (void) group_add(guard, header, BLOCK);
     (void) group_add(guard, pax->passed, pax->passed_length);
