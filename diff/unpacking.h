@@ -12,6 +12,7 @@ struct unpacking {
     struct places *places;
     struct path_set unpacked; /* what the archive itself made, by entry_path_id */
     struct layer_apply_result result;
+    uint64_t looked; /* entries that opaque whiteouts looked at */
 };
 
 /* Removes what is called name in place, whatever it is; missing is fine. What tree_remove says. */

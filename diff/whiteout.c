@@ -2,6 +2,7 @@
 #include "diff/whiteout.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,6 +64,10 @@ static int visit(void *context, struct walk_dir *dir, const struct dir_entry *en
                  struct error *error)
 {
     struct opaque *opaque = context;
+    uint64_t max = opaque->unpacking->options->limits.entries;
+    if (max > 0 && ++opaque->unpacking->looked > max)
+        return error_set(error, ERROR_NO_SPACE,
+                         "opaque whiteouts have to look at more than %" PRIu64 " entries", max);
     uint64_t id = entry_path_id(id_of_dir(opaque, dir), entry->name, strlen(entry->name));
     if (!path_set_has(&opaque->unpacking->unpacked, id))
         return remove_below(opaque, dir, entry->name, error);

@@ -291,6 +291,21 @@ static void entries_are_counted(void **state)
     apply_badly(&fixture, ERROR_NO_SPACE, "more than 3 entries");
 }
 
+static void opaque_whiteouts_do_not_look_without_end(void **state)
+{
+    APPLY_FIXTURE(fixture, state);
+    fixture.options.limits.entries = 100;
+    for (int i = 0; i < 30; i++) {
+        char name[32];
+        (void) snprintf(name, sizeof name, "dir/%d", i);
+        layer_tar_file(&fixture.tar, name, 0644, "x");
+    }
+    for (int i = 0; i < 4; i++)
+        layer_tar_file(&fixture.tar, "dir/.wh..wh..opq", 0, "");
+    apply_badly(&fixture, ERROR_NO_SPACE, "opaque whiteouts");
+    assert_true(apply_exists(&fixture, "dir/29"));
+}
+
 static void long_headers_are_refused_before_they_are_read(void **state)
 {
     APPLY_FIXTURE(fixture, state);
@@ -434,6 +449,7 @@ int main(void)
         VOLUME_TEST(paths_may_be_longer_than_path_max_but_not_too_deep),
         VOLUME_TEST(links_do_not_lead_deeper_than_the_limit),
         VOLUME_TEST(entries_are_counted),
+        VOLUME_TEST(opaque_whiteouts_do_not_look_without_end),
         VOLUME_TEST(long_headers_are_refused_before_they_are_read),
         VOLUME_TEST(xattrs_are_bounded),
         VOLUME_TEST(huge_files_are_refused),
