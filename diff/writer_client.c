@@ -64,7 +64,7 @@ static int fail(const struct containerd_writer *writer, struct error *raised, co
     return rc;
 }
 
-/* Sends a message and gets its answer, unless the blob is there already. */
+/* Sends a message and gets its answer, which is none if the blob is there already. */
 static int exchange(struct containerd_writer *writer, const Request *request,
                     const Response **out_response, struct error *error)
 {
@@ -110,7 +110,11 @@ static int open_ref(struct containerd_writer *writer, struct error *error)
         if (rc == 0)
             return 0;
         bool again = rc == ERROR_BUSY && raised.sys == 0 && clock_monotonic_ms() < until_ms;
-        if (!again || cancel_requested(writer->scope.cancel))
+        if (again && cancel_requested(writer->scope.cancel)) {
+            (void) error_set(&raised, ERROR_CANCELLED, "the call was cancelled");
+            again = false;
+        }
+        if (!again)
             return fail(writer, &raised, "open", error);
         (void) nanosleep(&pause, NULL);
     }
@@ -127,7 +131,7 @@ static int flush(struct containerd_writer *writer, struct error *error)
     request.offset = (int64_t) writer->offset;
     request.data = (ProtobufCBinaryData){.data = writer->buffer, .len = writer->filled};
     int rc = exchange(writer, &request, &response, error);
-    if (rc != 0 || writer->exists)
+    if (rc != 0 || !response)
         return rc;
     writer->offset += writer->filled;
     writer->filled = 0;
@@ -271,7 +275,7 @@ static int send_commit(struct containerd_writer *writer, const struct digest *di
     request.labels =
         (Containerd__Services__Content__V1__WriteContentRequest__LabelsEntry **) filled.pointers;
     int rc = exchange(writer, &request, &response, error);
-    if (rc != 0 || writer->exists)
+    if (rc != 0 || !response)
         return rc;
     if (response->offset != (int64_t) size || strcmp(response->digest, text) != 0)
         return error_set(error, ERROR_IO, "it has %s of %lld bytes instead of %s of %llu bytes",
