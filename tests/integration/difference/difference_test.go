@@ -10,16 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/containerd/containerd/archive"
-	"github.com/containerd/continuity/fs"
 
 	"clonefs/tests/gotool/harness"
+	"clonefs/tests/gotool/history"
+	"clonefs/tests/gotool/layer"
 )
 
 func trees(t *testing.T, arguments ...string) []byte {
@@ -39,20 +38,14 @@ func clone(t *testing.T, from, to string) string {
 	return strings.TrimSpace(string(trees(t, "clone", from, to)))
 }
 
-// walking is what containerd writes for two trees. Whiteouts have the time that containerd 2.x gives them.
+// walking is what containerd writes for two trees.
 func walking(t *testing.T, left, right string) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	writer := archive.NewChangeWriter(&out, right)
-	field := reflect.ValueOf(writer).Elem().FieldByName("whiteoutT")
-	*(*time.Time)(unsafe.Pointer(field.UnsafeAddr())) = time.Unix(0, 0)
-	if err := fs.Changes(context.Background(), left, right, writer.HandleChange); err != nil {
+	out, err := layer.Difference(left, right)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writer.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	return out
 }
 
 // sameLayers fails with the first entry that differs.
@@ -78,9 +71,9 @@ func sameLayers(t *testing.T, what string, got, want []byte) {
 	t.Fatal("all entries are equal, their encoding is not")
 }
 
-func apply(t *testing.T, root string, layer []byte) {
+func apply(t *testing.T, root string, data []byte) {
 	t.Helper()
-	if _, err := archive.Apply(context.Background(), root, bytes.NewReader(layer)); err != nil {
+	if _, err := archive.Apply(context.Background(), root, bytes.NewReader(data)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -107,26 +100,26 @@ func testHistory(t *testing.T, root string, seed int64, number int) {
 	if err := os.Mkdir(left, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	h := newHistory(t, seed, left)
-	h.xattrs = number%3 == 0
-	h.wholeSeconds = number%2 == 0
-	h.run(60)
+	h := history.New(t, seed, left)
+	h.Xattrs = number%3 == 0
+	h.WholeSeconds = number%2 == 0
+	h.Run(60)
 	if number%4 != 3 { // else the whole clone has one time, and nothing is proven by it
-		past()
+		history.Past()
 	}
 	cloned := clone(t, left, right)
 	if number%4 != 3 {
-		past()
+		history.Past()
 	}
-	h.root = right
-	h.run(1 + h.random.Intn(40))
+	h.Root = right
+	h.Run(1 + h.Random.Intn(40))
 
 	compared := trees(t, "difference", left, right)
 	proven := trees(t, "difference", left, right, cloned)
 	whole := trees(t, "difference", "-", right)
 	sameLayers(t, "with and without the time of the clone", proven, compared)
 	sameLayers(t, "twice", trees(t, "difference", left, right, cloned), proven)
-	if !h.xattrs {
+	if !h.Xattrs {
 		sameLayers(t, "against containerd", compared, walking(t, left, right))
 		sameLayers(t, "against containerd, nothing on the left", whole, walking(t, "", right))
 	}

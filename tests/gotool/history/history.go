@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package difference
+// Package history changes a tree at random, in every way that a container can.
+package history
 
 import (
 	"fmt"
@@ -14,20 +15,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A history is a seeded sequence of changes to a tree, of every kind that a container can make.
-type history struct {
-	t            *testing.T
-	random       *rand.Rand
-	root         string
-	names        []string
-	xattrs       bool // also makes attributes that containerd does not carry
-	wholeSeconds bool // the times given to files have no nanoseconds, as those from archives
+// A History is a seeded sequence of changes to a tree.
+type History struct {
+	Random       *rand.Rand
+	Root         string
+	Xattrs       bool // also makes attributes that containerd does not carry
+	WholeSeconds bool // the times given to files have no nanoseconds, as those from archives
+
+	t     testing.TB
+	names []string
 }
 
-func newHistory(t *testing.T, seed int64, root string) *history {
-	h := &history{t: t, random: rand.New(rand.NewSource(seed)), root: root}
+// New begins a history of the tree at root.
+func New(t testing.TB, seed int64, root string) *History {
+	h := &History{t: t, Random: rand.New(rand.NewSource(seed)), Root: root}
 	h.names = []string{"a", "a.b", "a-b", "b", "B", "café", "caf\xe9", "new\nline", "sp ace", "z", "0", "~", "x=y",
-		string(longName(h.random, 255)), string(longName(h.random, 101)), "\xff"}
+		string(longName(h.Random, 255)), string(longName(h.Random, 101)), "\xff"}
 	return h
 }
 
@@ -39,7 +42,7 @@ func longName(random *rand.Rand, length int) []byte {
 	return name
 }
 
-func (h *history) must(err error) {
+func (h *History) must(err error) {
 	h.t.Helper()
 	if err != nil {
 		h.t.Fatal(err)
@@ -47,10 +50,10 @@ func (h *history) must(err error) {
 }
 
 // all lists the paths of one kind below the root, sorted.
-func (h *history) all(want func(os.FileInfo) bool) []string {
+func (h *History) all(want func(os.FileInfo) bool) []string {
 	var found []string
-	h.must(filepath.Walk(h.root, func(path string, info os.FileInfo, err error) error {
-		if err == nil && path != h.root && want(info) {
+	h.must(filepath.Walk(h.Root, func(path string, info os.FileInfo, err error) error {
+		if err == nil && path != h.Root && want(info) {
 			found = append(found, path)
 		}
 		return err
@@ -67,24 +70,24 @@ func isFile(info os.FileInfo) bool { return info.Mode().IsRegular() }
 
 func notDir(info os.FileInfo) bool { return !info.IsDir() }
 
-func (h *history) pick(want func(os.FileInfo) bool) string {
+func (h *History) pick(want func(os.FileInfo) bool) string {
 	found := h.all(want)
 	if len(found) == 0 {
 		return ""
 	}
-	return found[h.random.Intn(len(found))]
+	return found[h.Random.Intn(len(found))]
 }
 
 // place is a path that may be free or taken, in some directory.
-func (h *history) place() string {
+func (h *History) place() string {
 	dir := h.pick(isDir)
-	if dir == "" || h.random.Intn(5) == 0 {
-		dir = h.root
+	if dir == "" || h.Random.Intn(5) == 0 {
+		dir = h.Root
 	}
-	return filepath.Join(dir, h.names[h.random.Intn(len(h.names))])
+	return filepath.Join(dir, h.names[h.Random.Intn(len(h.names))])
 }
 
-func (h *history) free() string {
+func (h *History) free() string {
 	for i := 0; i < 20; i++ {
 		path := h.place()
 		if _, err := os.Lstat(path); os.IsNotExist(err) && len(path) < 1500 {
@@ -94,113 +97,113 @@ func (h *history) free() string {
 	return ""
 }
 
-func (h *history) content() []byte {
+func (h *History) content() []byte {
 	sizes := []int{0, 1, 511, 512, 513, 4096, 5000, 70000, 300000}
-	data := make([]byte, sizes[h.random.Intn(len(sizes))])
-	h.random.Read(data)
+	data := make([]byte, sizes[h.Random.Intn(len(sizes))])
+	h.Random.Read(data)
 	return data
 }
 
-func (h *history) stamp(path string) {
-	seconds := int64(1500000000 + h.random.Intn(100000000))
-	nanos := int64(1 + h.random.Intn(999999999))
-	switch h.random.Intn(8) {
+func (h *History) stamp(path string) {
+	seconds := int64(1500000000 + h.Random.Intn(100000000))
+	nanos := int64(1 + h.Random.Intn(999999999))
+	switch h.Random.Intn(8) {
 	case 0:
-		seconds = -int64(h.random.Intn(1000000))
+		seconds = -int64(h.Random.Intn(1000000))
 	case 1:
-		seconds = 8589934592 + int64(h.random.Intn(1000)) // beyond eleven octal digits
+		seconds = 8589934592 + int64(h.Random.Intn(1000)) // beyond eleven octal digits
 	}
-	if h.wholeSeconds {
+	if h.WholeSeconds {
 		nanos = 0
 	}
 	times := []unix.Timespec{{Sec: seconds, Nsec: nanos}, {Sec: seconds, Nsec: nanos}}
 	h.must(unix.UtimesNanoAt(unix.AT_FDCWD, path, times, unix.AT_SYMLINK_NOFOLLOW))
 }
 
-func (h *history) owner(path string) {
+func (h *History) owner(path string) {
 	owners := []int{0, 1, 1000, 65534, 2097151, 2097152, 4000000000}
-	h.must(os.Lchown(path, owners[h.random.Intn(len(owners))], owners[h.random.Intn(len(owners))]))
+	h.must(os.Lchown(path, owners[h.Random.Intn(len(owners))], owners[h.Random.Intn(len(owners))]))
 }
 
-func (h *history) mode(path string) {
+func (h *History) mode(path string) {
 	modes := []uint32{0, 0400, 0644, 0755, 0777, 01777, 02755, 04755, 06711}
-	h.must(unix.Chmod(path, modes[h.random.Intn(len(modes))]))
+	h.must(unix.Chmod(path, modes[h.Random.Intn(len(modes))]))
 }
 
-func (h *history) create(path string) {
-	switch h.random.Intn(12) {
+func (h *History) create(path string) {
+	switch h.Random.Intn(12) {
 	case 0, 1, 2, 3:
 		h.must(os.WriteFile(path, h.content(), 0o644))
 	case 4, 5, 6:
 		h.must(os.Mkdir(path, 0o755))
 	case 7:
-		h.must(os.Symlink(string(longName(h.random, 1+h.random.Intn(200))), path))
+		h.must(os.Symlink(string(longName(h.Random, 1+h.Random.Intn(200))), path))
 	case 8:
 		h.must(unix.Mkfifo(path, 0o620))
 	case 9:
-		h.must(unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(uint32(h.random.Intn(512)), uint32(h.random.Intn(1<<18))))))
+		h.must(unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(uint32(h.Random.Intn(512)), uint32(h.Random.Intn(1<<18))))))
 	case 10:
-		h.must(unix.Mknod(path, unix.S_IFBLK|0o660, int(unix.Mkdev(8, uint32(h.random.Intn(100))))))
+		h.must(unix.Mknod(path, unix.S_IFBLK|0o660, int(unix.Mkdev(8, uint32(h.Random.Intn(100))))))
 	case 11:
 		h.sparse(path)
 	}
-	if h.random.Intn(2) == 0 {
+	if h.Random.Intn(2) == 0 {
 		h.stamp(path)
 	}
 }
 
-func (h *history) sparse(path string) {
+func (h *History) sparse(path string) {
 	file, err := os.Create(path)
 	h.must(err)
 	defer file.Close()
-	h.must(file.Truncate(int64(h.random.Intn(400000))))
-	_, err = file.WriteAt(h.content(), int64(h.random.Intn(300000)))
+	h.must(file.Truncate(int64(h.Random.Intn(400000))))
+	_, err = file.WriteAt(h.content(), int64(h.Random.Intn(300000)))
 	h.must(err)
 }
 
-func (h *history) write(path string) {
+func (h *History) write(path string) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	h.must(err)
 	defer file.Close()
 	info, err := file.Stat()
 	h.must(err)
-	if h.random.Intn(3) == 0 {
-		h.must(file.Truncate(int64(h.random.Intn(100000))))
+	if h.Random.Intn(3) == 0 {
+		h.must(file.Truncate(int64(h.Random.Intn(100000))))
 		return
 	}
 	offset := int64(0)
 	if info.Size() > 0 {
-		offset = h.random.Int63n(info.Size())
+		offset = h.Random.Int63n(info.Size())
 	}
-	_, err = file.WriteAt([]byte{byte(h.random.Intn(256))}, offset)
+	_, err = file.WriteAt([]byte{byte(h.Random.Intn(256))}, offset)
 	h.must(err)
 }
 
 // capability is one of a few values of security.capability.
-func (h *history) capability(path string) {
+func (h *History) capability(path string) {
 	value := make([]byte, 20)
 	value[3], value[0] = 2, 1
-	value[4+h.random.Intn(2)] = byte(1 << h.random.Intn(8))
+	value[4+h.Random.Intn(2)] = byte(1 << h.Random.Intn(8))
 	h.must(unix.Lsetxattr(path, "security.capability", value, 0))
 }
 
 // xattr sets or removes an attribute that only our layers carry.
-func (h *history) xattr(path string) {
-	if !h.xattrs {
+func (h *History) xattr(path string) {
+	if !h.Xattrs {
 		return
 	}
-	name := fmt.Sprintf("user.n%d", h.random.Intn(3))
-	if h.random.Intn(3) == 0 {
+	name := fmt.Sprintf("user.n%d", h.Random.Intn(3))
+	if h.Random.Intn(3) == 0 {
 		_ = unix.Lremovexattr(path, name)
 		return
 	}
-	value := make([]byte, h.random.Intn(300))
-	h.random.Read(value)
+	value := make([]byte, h.Random.Intn(300))
+	h.Random.Read(value)
 	h.must(unix.Lsetxattr(path, name, value, 0))
 }
 
 // rename may be impossible: a directory into itself, or over a full one. Paths stay short enough for Go.
-func (h *history) rename(from, to string) {
+func (h *History) rename(from, to string) {
 	longest := 0
 	h.must(filepath.Walk(from, func(path string, _ os.FileInfo, err error) error {
 		if length := len(path) - len(from); length > longest {
@@ -214,17 +217,17 @@ func (h *history) rename(from, to string) {
 }
 
 // replace puts something of another kind where something is.
-func (h *history) replace(path string) {
+func (h *History) replace(path string) {
 	h.must(os.RemoveAll(path))
 	h.create(path)
 }
 
 // step makes one change.
-func (h *history) step() {
+func (h *History) step() {
 	path := h.pick(isAny)
 	file := h.pick(isFile)
 	free := h.free()
-	switch kind := h.random.Intn(16); {
+	switch kind := h.Random.Intn(16); {
 	case path == "" || kind < 3:
 		if free != "" {
 			h.create(free)
@@ -265,13 +268,14 @@ func (h *history) step() {
 	}
 }
 
-func (h *history) run(steps int) {
+// Run makes so many changes.
+func (h *History) Run(steps int) {
 	for i := 0; i < steps; i++ {
 		h.step()
 	}
 }
 
-// past makes sure that what is done now has a later time than what was done, on any file system.
-func past() {
+// Past makes sure that what is done now has a later time than what was done, on any file system.
+func Past() {
 	time.Sleep(20 * time.Millisecond)
 }
