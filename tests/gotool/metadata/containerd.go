@@ -46,6 +46,7 @@ func Serve(socket, file string, store content.Store) (*Containerd, error) {
 	if err != nil {
 		return nil, err
 	}
+	listener.(*net.UnixListener).SetUnlinkOnClose(false) // another one may be there by then
 	c := &Containerd{DB: db, Leases: metadata.NewLeaseManager(db), bolt: database}
 	c.server = grpc.NewServer(grpc.MaxRecvMsgSize(16<<20), grpc.MaxSendMsgSize(16<<20),
 		grpc.UnaryInterceptor(func(ctx context.Context, request interface{}, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (interface{}, error) {

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	layerCases   = 3000 // of one to four layers each
+	layerCases   = 2000 // of one to four layers each
 	layerWorkers = 3
 	shrinkTries  = 300
 	enoughFaults = 5
