@@ -10,7 +10,9 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "diff/apply.h"
 #include "diff/difference.h"
+#include "diff/stream.h"
 #include "tree/tree.h"
 
 /*
@@ -21,6 +23,7 @@
  *                                              writes the layer to standard output; "-" is the
  *                                              empty tree, or a time that is not known; counts go
  *                                              to standard error
+ *   trees apply ROOT                           applies the layer on standard input
  */
 static int fail(const struct error *error)
 {
@@ -36,6 +39,34 @@ static int clone(const char *from, const char *to)
     if (tree_clone(AT_FDCWD, from, AT_FDCWD, to, &options, &result, &error) != 0)
         return fail(&error);
     printf("%" PRId64 ".%09d\n", result.time.seconds, result.time.nanos);
+    return 0;
+}
+
+static ssize_t read_in(struct layer_source *source, void *buffer, size_t size, struct error *error)
+{
+    (void) source;
+    size_t length = fread(buffer, 1, size, stdin);
+    return length > 0 || feof(stdin) ? (ssize_t) length : error_errno(error, "cannot read");
+}
+
+static int apply(const char *root)
+{
+    struct error error = {0};
+    struct layer_source source = {.read = read_in};
+    struct layer_stream_options options = {.raw = true};
+    struct layer_apply_options apply_options = {.limits = LAYER_LIMITS_DEFAULT};
+    struct layer_apply_result result;
+    struct layer_stream_result stream_result;
+    owned(layer_stream_clear) struct layer_stream *stream = NULL;
+    owned(fd_close) int root_fd = fd_open_dir(AT_FDCWD, root);
+    if (root_fd < 0) {
+        perror("cannot open the root");
+        return 1;
+    }
+    if (layer_stream_open(&source, &options, &stream, &error) != 0 ||
+        layer_apply(root_fd, stream, &apply_options, &result, &error) != 0 ||
+        layer_stream_finish(stream, &stream_result, &error) != 0)
+        return fail(&error);
     return 0;
 }
 
@@ -87,6 +118,9 @@ int main(int argc, char **argv)
         return clone(argv[2], argv[3]);
     if (argc >= 4 && argc <= 6 && strcmp(argv[1], "difference") == 0)
         return difference(argc, argv);
-    (void) fprintf(stderr, "usage: trees clone FROM TO | difference LEFT RIGHT [CLONED [EPOCH]]\n");
+    if (argc == 3 && strcmp(argv[1], "apply") == 0)
+        return apply(argv[2]);
+    (void) fprintf(stderr, "usage: trees clone FROM TO | apply ROOT | "
+                           "difference LEFT RIGHT [CLONED [EPOCH]]\n");
     return 2;
 }

@@ -21,7 +21,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "tests/unit/made_layer.h"
+#include "tests/unit/difference_layer.h"
 #include "tests/unit/tree_sample.h"
 #include "tests/unit/volume_fixture.h"
 #include "tree/tree.h"
@@ -70,15 +70,15 @@ static void assert_layer(int fd, const char *left, const struct timestamp *clone
                          const char *expected, uint64_t files_read)
 {
     struct error error = {0};
-    struct made_layer memory;
-    made_layer_init(&memory);
-    if (made_layer_difference(&memory, fd, left, "R", cloned, &error) != 0)
+    struct difference_layer memory;
+    difference_layer_init(&memory);
+    if (difference_layer_make(&memory, fd, left, "R", cloned, &error) != 0)
         fail_msg("%s", error.message);
-    owned(mem_free) char *list = made_layer_list(&memory);
+    owned(mem_free) char *list = difference_layer_list(&memory);
     assert_string_equal(list, expected);
     if (files_read != UINT64_MAX)
         assert_int_equal(memory.result.files_read, files_read);
-    made_layer_clear(&memory);
+    difference_layer_clear(&memory);
 }
 
 /* The layer, with and without the time of the clone. */
@@ -88,15 +88,15 @@ static void assert_difference(const struct pair_of_trees *trees, const char *exp
     assert_layer(trees->fd, "L", &trees->cloned, expected, UINT64_MAX);
 }
 
-static void assert_fails(const struct pair_of_trees *trees, struct made_layer *memory,
+static void assert_fails(const struct pair_of_trees *trees, struct difference_layer *memory,
                          enum error_code code, const char *word)
 {
     struct error error = {0};
-    int result = made_layer_difference(memory, trees->fd, NULL, "R", NULL, &error);
+    int result = difference_layer_make(memory, trees->fd, NULL, "R", NULL, &error);
     assert_int_equal(result, code);
     if (!strstr(error.message, word))
         fail_msg("\"%s\" does not say \"%s\"", error.message, word);
-    made_layer_clear(memory);
+    difference_layer_clear(memory);
 }
 
 static void set_xattr(int dirfd, const char *path, const char *name, const char *value)
@@ -124,18 +124,18 @@ static void equal_trees_make_an_empty_archive(void **state)
 {
     struct pair_of_trees trees = start(state);
     struct error error = {0};
-    struct made_layer memory;
+    struct difference_layer memory;
     static const char zeros[1024];
     tree_sample_file(trees.fd, "L/file", "x");
     tree_sample_dir(trees.fd, "L/dir");
     clone_left(&trees);
-    made_layer_init(&memory);
-    assert_int_equal(made_layer_difference(&memory, trees.fd, "L", "R", NULL, &error), 0);
+    difference_layer_init(&memory);
+    assert_int_equal(difference_layer_make(&memory, trees.fd, "L", "R", NULL, &error), 0);
     assert_int_equal(memory.size, 1024);
     assert_memory_equal(memory.data, zeros, 1024);
     assert_int_equal(memory.result.entries, 0);
     assert_int_equal(memory.result.files_looked, 2);
-    made_layer_clear(&memory);
+    difference_layer_clear(&memory);
 }
 
 static void entries_are_in_byte_order_with_their_directories_before_them(void **state)
@@ -423,15 +423,15 @@ static void a_sparse_file_of_9_gib_is_not_read(void **state)
 {
     struct pair_of_trees trees = start(state);
     struct error error = {0};
-    struct made_layer memory;
+    struct difference_layer memory;
     uint64_t size = ((uint64_t) 9 << 30) + 1;
     tree_sample_dir(trees.fd, "R");
     owned(fd_close) int fd = openat(trees.fd, "R/sparse", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (ftruncate(fd, (off_t) size) != 0)
         skip();
-    made_layer_init(&memory);
+    difference_layer_init(&memory);
     memory.drop = true;
-    assert_int_equal(made_layer_difference(&memory, trees.fd, NULL, "R", NULL, &error), 0);
+    assert_int_equal(difference_layer_make(&memory, trees.fd, NULL, "R", NULL, &error), 0);
     assert_int_equal(memory.result.files_read, 0);
     assert_int_equal(memory.written, 3 * 512 + (size + 511) / 512 * 512 + 1024);
 }
@@ -473,11 +473,11 @@ static void make_big(int fd)
 static void a_tree_that_changes_meanwhile_is_refused(void **state)
 {
     struct pair_of_trees trees = start(state);
-    struct made_layer memory;
+    struct difference_layer memory;
     int (*const hooks[])(void *) = {remove_late, grow_big, shrink_big};
     for (int i = 0; i < 3; i++) {
         make_big(trees.fd);
-        made_layer_init(&memory);
+        difference_layer_init(&memory);
         memory.hook = hooks[i];
         memory.context = &trees.fd;
         assert_fails(&trees, &memory, ERROR_PRECONDITION, i == 0 ? "z-late" : "big");
@@ -488,9 +488,9 @@ static void a_tree_that_changes_meanwhile_is_refused(void **state)
 static void a_sink_that_fails_ends_it(void **state)
 {
     struct pair_of_trees trees = start(state);
-    struct made_layer memory;
+    struct difference_layer memory;
     make_big(trees.fd);
-    made_layer_init(&memory);
+    difference_layer_init(&memory);
     memory.hook = refuse;
     assert_fails(&trees, &memory, ERROR_BUSY, "the sink is full");
 }
@@ -500,10 +500,10 @@ static void it_stops_when_asked_to(void **state)
     struct pair_of_trees trees = start(state);
     struct error error = {0};
     struct cancel cancel = {.requested = true};
-    struct made_layer memory;
+    struct difference_layer memory;
     struct layer_difference_result result;
     make_big(trees.fd);
-    made_layer_init(&memory);
+    difference_layer_init(&memory);
     owned(fd_close) int right_fd = fd_open_dir(trees.fd, "R");
     struct layer_difference_options options = {
         .left_fd = -1, .right_fd = right_fd, .cancel = &cancel};
@@ -514,18 +514,18 @@ static void it_stops_when_asked_to(void **state)
 static void mounts_inside_are_refused(void **state)
 {
     struct pair_of_trees trees = start(state);
-    struct made_layer memory;
+    struct difference_layer memory;
     tree_sample_dir(trees.fd, "R");
     tree_sample_dir(trees.fd, "R/mounted");
     tree_sample_file(trees.fd, "R/file", "x");
     owned(mem_free) char *dir = mem_printf("%s/R/mounted", trees.fixture->path);
     owned(mem_free) char *file = mem_printf("%s/R/file", trees.fixture->path);
     assert_int_equal(mount("tmpfs", dir, "tmpfs", 0, NULL), 0);
-    made_layer_init(&memory);
+    difference_layer_init(&memory);
     assert_fails(&trees, &memory, ERROR_PRECONDITION, "mounted: something is mounted here");
     assert_int_equal(umount(dir), 0);
     assert_int_equal(mount("/proc/version", file, NULL, MS_BIND, NULL), 0);
-    made_layer_init(&memory);
+    difference_layer_init(&memory);
     assert_fails(&trees, &memory, ERROR_PRECONDITION, "file: something is mounted here");
     assert_int_equal(umount(file), 0);
 }

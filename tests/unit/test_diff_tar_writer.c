@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "diff/tar_writer.h"
-#include "tests/unit/made_layer.h"
+#include "tests/unit/difference_layer.h"
 
 /* Adds an entry whose data is a part of bytes and a part of zeros. */
 static void add_file(struct tar_writer *writer, size_t bytes, size_t zeros)
@@ -47,11 +47,11 @@ static void data_may_end_at_any_place_of_the_buffer(void **state)
     (void) state;
     for (size_t bytes = (128 << 10) - 1536; bytes <= (128 << 10) + 512; bytes += 64) {
         for (size_t zeros = 0; zeros < 1024; zeros += 511) {
-            struct made_layer memory;
+            struct difference_layer memory;
             struct tar_writer writer;
             struct error error = {0};
             size_t block = (bytes + zeros + 511) / 512 * 512;
-            made_layer_init(&memory);
+            difference_layer_init(&memory);
             tar_writer_init(&writer, &memory.sink);
             add_file(&writer, bytes, zeros);
             add_file(&writer, 10, 200000);
@@ -60,7 +60,7 @@ static void data_may_end_at_any_place_of_the_buffer(void **state)
             check_data(memory.data + 512, bytes, block - bytes);
             check_data(memory.data + 512 + block + 512, 10, 200182 + 1024);
             tar_writer_clear(&writer);
-            made_layer_clear(&memory);
+            difference_layer_clear(&memory);
         }
     }
 }

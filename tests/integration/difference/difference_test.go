@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package difference compares our layers with containerd's own, made from the same trees, and applies them by
-// containerd's applier. TREES names the program tests/tools/trees; the trees are below TMPDIR.
+// containerd's applier and by ours. TREES names the program tests/tools/trees; the trees are below TMPDIR.
 package difference
 
 import (
@@ -23,7 +23,15 @@ import (
 
 func trees(t *testing.T, arguments ...string) []byte {
 	t.Helper()
-	command := exec.Command(os.Getenv("TREES"), arguments...)
+	return treesWith(t, nil, arguments...)
+}
+
+func treesWith(t *testing.T, input []byte, arguments ...string) []byte {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, os.Getenv("TREES"), arguments...)
+	command.Stdin = bytes.NewReader(input)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()
@@ -126,7 +134,10 @@ func testHistory(t *testing.T, root string, seed int64, number int) {
 	clone(t, left, copied)
 	apply(t, copied, compared)
 	sameTrees(t, copied, right)
-	full := filepath.Join(root, "full")
+	ours, full := filepath.Join(root, "ours"), filepath.Join(root, "full")
+	clone(t, left, ours)
+	treesWith(t, compared, "apply", ours)
+	sameTrees(t, ours, right)
 	if err := os.Mkdir(full, 0o755); err != nil {
 		t.Fatal(err)
 	}

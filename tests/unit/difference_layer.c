@@ -17,11 +17,11 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "tests/unit/made_layer.h"
+#include "tests/unit/difference_layer.h"
 
 static int write_memory(struct layer_sink *sink, const void *data, size_t size, struct error *error)
 {
-    struct made_layer *memory = (struct made_layer *) sink;
+    struct difference_layer *memory = (struct difference_layer *) sink;
     int code = memory->hook ? memory->hook(memory->context) : 0;
     if (code != 0)
         return error_set(error, (enum error_code) code, "the sink is full");
@@ -34,18 +34,18 @@ static int write_memory(struct layer_sink *sink, const void *data, size_t size, 
     return 0;
 }
 
-void made_layer_init(struct made_layer *memory)
+void difference_layer_init(struct difference_layer *memory)
 {
-    *memory = (struct made_layer){.sink.write = write_memory};
+    *memory = (struct difference_layer){.sink.write = write_memory};
 }
 
-void made_layer_clear(struct made_layer *memory)
+void difference_layer_clear(struct difference_layer *memory)
 {
     mem_free(&memory->data);
 }
 
-int made_layer_difference(struct made_layer *memory, int dirfd, const char *left, const char *right,
-                          const struct timestamp *cloned, struct error *error)
+int difference_layer_make(struct difference_layer *memory, int dirfd, const char *left,
+                          const char *right, const struct timestamp *cloned, struct error *error)
 {
     owned(fd_close) int left_fd = left ? fd_open_dir(dirfd, left) : -1;
     owned(fd_close) int right_fd = fd_open_dir(dirfd, right);
@@ -91,7 +91,7 @@ static char *describe(struct archive_entry *entry)
     }
 }
 
-char *made_layer_list(const struct made_layer *memory)
+char *difference_layer_list(const struct difference_layer *memory)
 {
     char *list = mem_strdup("");
     struct archive_entry *entry = NULL;
