@@ -3,9 +3,15 @@
 package daemon
 
 import (
+	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"clonefs/tests/gotool/harness"
 )
@@ -94,4 +100,58 @@ func smallCalls(s *harness.Snapshots, key string) []func() error {
 		func() error { _, err := s.List("name==" + key); return err },
 		func() error { return s.Remove(key) },
 	}
+}
+
+// More big Prepares than calls of a method are read at once leave room for small ones of the same method.
+func TestManyBigPreparesLetSmallOnesIn(t *testing.T) {
+	const bigs = 400
+	d, s := start(t)
+	bigLayer(t, s, 5000)
+	population(t, s)
+	before := read(t, s)
+	ctx, giveUp := context.WithCancel(context.Background())
+	defer giveUp()
+	var ended int32
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		together(t, bigs, func(i int) error {
+			key := numbered("big child", i)
+			_, err := s.API.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Snapshotter: "clonefs", Key: key, Parent: "big"})
+			atomic.AddInt32(&ended, 1)
+			if err == nil {
+				return s.Remove(key)
+			}
+			if status.Code(err) != codes.Canceled {
+				return err
+			}
+			return nil
+		})
+	}()
+	slowest, count := time.Duration(0), 0
+	for began := time.Now(); time.Since(began) < 3*time.Second; count++ {
+		start := time.Now()
+		must(t, prepare("small", "base")(s))
+		if took := time.Since(start); took > slowest {
+			slowest = took
+		}
+		must(t, s.Remove("small"))
+	}
+	left := bigs - atomic.LoadInt32(&ended)
+	t.Logf("beside %d big Prepares, %d of them still under way in the end, %d small ones took %v at most", bigs, left, count, slowest)
+	if slowest > harness.Bound(smallCallBound) {
+		t.Errorf("a small Prepare took %v", slowest)
+	}
+	if left <= 256 {
+		t.Errorf("only %d big Prepares were left, which proves nothing", left)
+	}
+	giveUp()
+	<-done
+	for i := 0; i < bigs; i++ {
+		awaitFree(t, s, numbered("big child", i))
+	}
+	if difference := read(t, s).differsFrom(before); difference != "" {
+		t.Error(difference)
+	}
+	answers(t, d)
 }
