@@ -58,6 +58,11 @@ func copyUsr(dir string, count int) (int64, error) {
 }
 
 func copyTree(from, to string, left *int, bytes *int64) error {
+	return copyTreeOf(from, to, left, bytes, 1<<62)
+}
+
+// copyTreeOf leaves out files of more than largest bytes.
+func copyTreeOf(from, to string, left *int, bytes *int64, largest int64) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -74,6 +79,9 @@ func copyTree(from, to string, left *int, bytes *int64) error {
 			return os.Symlink(link, target)
 		case !entry.Type().IsRegular():
 			return nil
+		}
+		if info, err := entry.Info(); err != nil || info.Size() > largest {
+			return err
 		}
 		return copyFile(path, target, left, bytes)
 	})

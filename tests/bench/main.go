@@ -16,17 +16,18 @@ import (
 
 // bench is what the rows share.
 type bench struct {
-	rounds int
-	files  int
-	listed int
-	only   string // parts whose name contains this
-	bytes  int64  // of the big tree
-	big    int    // bytes of the big blob
-	dir    string // on the volume
-	peer   string // program that serves containerd's own stores
-	ours   *side
-	native *side
-	table  table
+	rounds     int
+	files      int
+	listed     int
+	only       string // parts whose name contains this
+	bytes      int64  // of the big tree
+	big        int    // bytes of the big blob
+	dir        string // on the volume
+	peer       string // program that serves containerd's own stores
+	containerd string // of 1.7.4 or later, or ""
+	ours       *side
+	native     *side
+	table      table
 }
 
 func main() {
@@ -35,7 +36,8 @@ func main() {
 	what, mib := "", 0
 	flag.StringVar(&b.dir, "dir", "", "folder on the volume to work on")
 	flag.StringVar(&b.peer, "peer", "", "program of tests/gotool/peer")
-	flag.StringVar(&what, "what", "all", "snapshots, content or all")
+	flag.StringVar(&b.containerd, "containerd", "", "a containerd that knows proxies of differs; without it the peer stands in for it")
+	flag.StringVar(&what, "what", "all", "snapshots, content, diff or all")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds of each row; medians are shown")
 	flag.IntVar(&b.files, "files", 100000, "files of the big tree")
 	flag.IntVar(&mib, "mib", 1024, "MiB of the big blob")
@@ -47,11 +49,13 @@ func main() {
 		log.Fatal("CLONEFSD, -peer and -dir are needed; scripts/bench gives them")
 	}
 	var err error
-	if what != "content" {
-		err = b.snapshotRows()
-	}
-	if what != "snapshots" && err == nil {
-		err = b.contentRows()
+	for _, rows := range []struct {
+		what string
+		run  func() error
+	}{{"snapshots", b.snapshotRows}, {"content", b.contentRows}, {"diff", b.diffRows}} {
+		if err == nil && (what == "all" || what == rows.what) {
+			err = rows.run()
+		}
 	}
 	progress("")
 	b.table.print(os.Stdout)

@@ -3,13 +3,16 @@
 package layer
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
+	"io"
 	"reflect"
 	"time"
 	"unsafe"
 
 	"github.com/containerd/containerd/archive"
+	"github.com/containerd/containerd/archive/compression"
 	"github.com/containerd/continuity/fs"
 )
 
@@ -25,4 +28,25 @@ func Difference(left, right string) ([]byte, error) {
 	}
 	err := writer.Close()
 	return out.Bytes(), err
+}
+
+// CountFiles is how many regular files a compressed layer has.
+func CountFiles(blob []byte) (count int, err error) {
+	stream, err := compression.DecompressStream(bytes.NewReader(blob))
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Close()
+	for r := tar.NewReader(stream); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return count, nil
+		}
+		if err != nil {
+			return count, err
+		}
+		if h.Typeflag == tar.TypeReg {
+			count++
+		}
+	}
 }
