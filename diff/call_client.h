@@ -13,6 +13,8 @@ struct containerd_client {
 
 /* So long may containerd take for one answer: it waits for its disk and for garbage collection. */
 #define CONTAINERD_TIMEOUT_MS 120000
+/* For what is cleared away after a failure, cancelled or not: what is left over expires. */
+#define CONTAINERD_LAST_TIMEOUT_MS 10000
 
 struct containerd_call {
     struct rpc_header headers[2];

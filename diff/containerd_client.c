@@ -197,10 +197,23 @@ int containerd_lease_delete(struct containerd_client *client, const struct conta
 {
     DeleteRequest request = CONTAINERD__SERVICES__LEASES__V1__DELETE_REQUEST__INIT;
     request.id = (char *) id;
-    int rc = containerd_call(client, scope, LEASES "Delete", &request.base,
-                             &google__protobuf__empty__descriptor, NULL, error);
-    if (rc != 0)
-        (void) error_wrap(error, "cannot delete the lease %s", id);
+    struct containerd_scope last = *scope;
+    struct containerd_call call;
+    struct error raised = {0};
+    ProtobufCMessage *response = NULL;
+    last.cancel = NULL; /* which is often why the lease is not needed any more */
+    containerd_call_fill(&call, &last);
+    call.options.timeout_ms = CONTAINERD_LAST_TIMEOUT_MS;
+    int rc = rpc_client_call(client->rpc, LEASES "Delete", &call.options, &request.base,
+                             &google__protobuf__empty__descriptor, &response, &raised);
+    if (rc == 0) {
+        protobuf_c_message_free_unpacked(response, NULL);
+        return 0;
+    }
+    rc = containerd_call_explain(client, &last, &raised);
+    if (error)
+        *error = raised;
+    (void) error_wrap(error, "cannot delete the lease %s", id);
     return rc;
 }
 

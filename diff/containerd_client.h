@@ -39,6 +39,7 @@ int containerd_blob_open(struct containerd_client *client, const struct containe
  */
 int containerd_lease_new(struct containerd_client *client, const struct containerd_scope *scope,
                          unsigned expire_seconds, char **out_id, struct error *error);
+/* Also for a caller who has gone away: the scope's cancel does not stop it. */
 int containerd_lease_delete(struct containerd_client *client, const struct containerd_scope *scope,
                             const char *id, struct error *error);
 

@@ -35,8 +35,6 @@ typedef Containerd__Services__Content__V1__AbortRequest AbortRequest;
 /* A ref that somebody else writes is waited for so long, looking so often. */
 #define BUSY_MS 10000
 #define BUSY_RETRY_MS 100
-/* Nobody waits for an abort to succeed: what is left over expires. */
-#define ABORT_TIMEOUT_MS 10000
 
 struct containerd_writer {
     struct layer_sink sink;
@@ -307,7 +305,7 @@ static void abort_ref(struct containerd_writer *writer)
     ProtobufCMessage *response = NULL;
     request.ref = writer->ref;
     containerd_call_fill(&call, &scope);
-    call.options.timeout_ms = ABORT_TIMEOUT_MS;
+    call.options.timeout_ms = CONTAINERD_LAST_TIMEOUT_MS;
     if (rpc_client_call(writer->client->rpc, CONTENT "Abort", &call.options, &request.base,
                         &google__protobuf__empty__descriptor, &response, NULL) == 0)
         protobuf_c_message_free_unpacked(response, NULL);
