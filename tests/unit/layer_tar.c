@@ -18,7 +18,10 @@ void layer_tar_clear(struct layer_tar *tar)
 
 void layer_tar_raw(struct layer_tar *tar, const void *data, size_t size)
 {
-    tar->data = mem_resize(tar->data, tar->length + size + 1, 1);
+    if (tar->length + size >= tar->capacity) {
+        tar->capacity = 2 * (tar->length + size) + 1;
+        tar->data = mem_resize(tar->data, tar->capacity, 1);
+    }
     memcpy(tar->data + tar->length, data, size);
     tar->length += size;
 }

@@ -11,6 +11,7 @@
 struct layer_tar {
     char *data;
     size_t length;
+    size_t capacity;
     char *pax; /* records for the next entry */
     size_t pax_length;
     /* Of the entries that follow. */

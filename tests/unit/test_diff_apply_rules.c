@@ -66,17 +66,22 @@ static void links_on_the_way_lead_to_places_below_the_root(void **state)
     layer_tar_dir(&fixture.tar, "usr/lib", 0755);
     layer_tar_symlink(&fixture.tar, "lib", "usr/lib");
     layer_tar_symlink(&fixture.tar, "absolute", "/usr/lib");
+    layer_tar_symlink(&fixture.tar, "usr/absolute", "/usr/lib");
     layer_tar_symlink(&fixture.tar, "usr/up", "../../../../usr/lib");
     layer_tar_symlink(&fixture.tar, "chain", "absolute/../up");
     layer_tar_file(&fixture.tar, "lib/a", 0644, "a");
     layer_tar_file(&fixture.tar, "absolute/b", 0644, "b");
     layer_tar_file(&fixture.tar, "usr/up/c", 0644, "c");
     layer_tar_file(&fixture.tar, "lib/new/d", 0644, "d");
+    layer_tar_file(&fixture.tar, "usr/absolute/e", 0644, "e");
+    layer_tar_file(&fixture.tar, "chain/lib/f", 0644, "f");
     apply_well(&fixture);
     assert_content(&fixture, "usr/lib/a", "a");
     assert_content(&fixture, "usr/lib/b", "b");
     assert_content(&fixture, "usr/lib/c", "c");
     assert_content(&fixture, "usr/lib/new/d", "d");
+    assert_content(&fixture, "usr/lib/e", "e");
+    assert_content(&fixture, "up/lib/f", "f");
     assert_true(S_ISLNK(apply_stat(&fixture, "lib").st_mode));
 }
 
@@ -515,6 +520,11 @@ static void set_id_bits_survive_the_owner(void **state)
     apply_well(&fixture);
     assert_int_equal(apply_stat(&fixture, "file").st_mode, S_IFREG | 06755);
     assert_int_equal(apply_stat(&fixture, "file").st_gid, 1001);
+    fixture.tar.uid = 1002;
+    layer_tar_entry(&fixture.tar, '1', "link", 06755, "file", 0);
+    apply_well(&fixture);
+    assert_int_equal(apply_stat(&fixture, "file").st_mode, S_IFREG | 06755);
+    assert_int_equal(apply_stat(&fixture, "file").st_uid, 1002);
 }
 
 static void the_owner_does_not_come_from_a_directory_with_set_gid(void **state)
@@ -617,7 +627,10 @@ static void an_acl_does_not_change_the_mode(void **state)
     layer_tar_pax(&fixture.tar, "SCHILY.xattr.system.posix_acl_access", acl, size);
     layer_tar_file(&fixture.tar, "dir/other", 0604, "x");
     layer_tar_dir(&fixture.tar, "dir/dir", 0700);
+    layer_tar_pax(&fixture.tar, "SCHILY.xattr.system.posix_acl_access", acl, size);
+    layer_tar_file(&fixture.tar, "file", 0604, "x");
     apply_well(&fixture);
+    assert_int_equal(apply_stat(&fixture, "file").st_mode, S_IFREG | 0604);
     assert_int_equal(apply_stat(&fixture, "dir/file").st_mode, S_IFREG | 0644);
     assert_int_equal(apply_stat(&fixture, "dir/other").st_mode, S_IFREG | 0604);
     assert_int_equal(apply_stat(&fixture, "dir/dir").st_mode, S_IFDIR | 0700);
@@ -664,6 +677,7 @@ static void directories_keep_their_times(void **state)
     APPLY_FIXTURE(fixture, state);
     layer_tar_dir(&fixture.tar, "a", 0755);
     layer_tar_dir(&fixture.tar, "a/b", 0755);
+    layer_tar_dir(&fixture.tar, "alone", 0755);
     layer_tar_file(&fixture.tar, "a/b/file", 0644, "x");
     layer_tar_file(&fixture.tar, "a/made/file", 0644, "x");
     for (int i = 0; i < 100; i++) {
@@ -673,6 +687,7 @@ static void directories_keep_their_times(void **state)
         (void) snprintf(name, sizeof name, "other%d/file", i);
         layer_tar_file(&fixture.tar, name, 0644, "x");
     }
+    layer_tar_file(&fixture.tar, "alone/made/file", 0644, "x");
     layer_tar_file(&fixture.tar, "a/b/later", 0644, "x");
     layer_tar_file(&fixture.tar, "a/b/.wh.file", 0, "");
     layer_tar_file(&fixture.tar, "a/b/c/d", 0644, "x");
@@ -682,6 +697,7 @@ static void directories_keep_their_times(void **state)
     assert_int_equal(apply_stat(&fixture, "a").st_mtim.tv_sec, 1000000);
     assert_int_equal(apply_stat(&fixture, "a").st_atim.tv_sec, 1000000);
     assert_int_equal(apply_stat(&fixture, "a/b").st_mtim.tv_sec, 1000000);
+    assert_int_equal(apply_stat(&fixture, "alone").st_mtim.tv_sec, 1000000);
     assert_int_equal(apply_stat(&fixture, "other0").st_mtim.tv_sec, 1000000);
     assert_int_not_equal(apply_stat(&fixture, "a/made").st_mtim.tv_sec, 1000000);
 }
@@ -692,6 +708,10 @@ static void the_last_entry_of_a_directory_says_its_times(void **state)
     layer_tar_dir(&fixture.tar, "dir", 0755);
     layer_tar_file(&fixture.tar, "dir/file", 0644, "x");
     fixture.tar.mtime = 2000000;
+    layer_tar_dir(&fixture.tar, "dir", 0755);
+    layer_tar_file(&fixture.tar, "dir/more", 0644, "x");
+    apply_well(&fixture);
+    assert_int_equal(apply_stat(&fixture, "dir").st_mtim.tv_sec, 2000000);
     layer_tar_dir(&fixture.tar, "dir", 0755);
     layer_tar_file(&fixture.tar, "dir/more", 0644, "x");
     layer_tar_symlink(&fixture.tar, "other", "x");
