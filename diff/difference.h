@@ -14,14 +14,14 @@
  * and bytes in an order and form that depend on the trees alone, the same bytes as containerd's own
  * differ writes. Applying it to left gives right, up to what that does not carry either: sub-second
  * times, atimes, sockets, the root's own attributes, the time of a directory that changed in
- * nothing else. Whiteouts have the time 1970-01-01, as those of containerd 2.x. On purpose
- * different from containerd's are
+ * nothing else. Whiteouts have the time 1970-01-01, as those of containerd 2.x.
  *
- *   extended attributes: more than file capabilities are carried (diff/xattr_filter.h), and a
- * change of one alone is a change. One that a directory lost stays: an archive cannot say that.
- *   hard links: a name that moved between files whose attributes are equal is a change.
- *   a file that became a socket: a whiteout, so that what left has there goes.
- *   names that begin with ".wh.": left out, and logged once, since they would mean whiteouts.
+ * Different from containerd's on purpose: more xattrs than file capabilities are carried
+ * (diff/xattr_filter.h), and a change of one alone is a change; one that a directory lost stays,
+ * since an archive cannot say that. A name that moved between files with equal attributes is a
+ * change, if either has several names. A file that became a socket is a whiteout, so that what left
+ * has there goes. Names that begin with ".wh." are left out, and logged once: they would be taken
+ * for whiteouts.
  */
 struct layer_difference_options {
     int left_fd; /* root of the left tree, or -1: the empty tree */

@@ -216,15 +216,15 @@ static int write_file(struct layer_writer *writer, struct walk_dir *dir, const c
 }
 
 static int write_symlink(struct layer_writer *writer, struct walk_dir *dir, const char *name,
-                         struct tar_entry *entry, struct error *error)
+                         struct tar_entry entry, struct error *error)
 {
     char target[PATH_MAX + 1];
     ssize_t length = readlinkat(dir->fds[0], name, target, sizeof target - 1);
     if (length < 0)
         return error_errno(error, "cannot read the link");
     target[length] = '\0';
-    entry->target = target;
-    return begin(writer, entry, error);
+    entry.target = target;
+    return begin(writer, &entry, error);
 }
 
 int layer_writer_entry(struct layer_writer *writer, struct walk_dir *dir, const char *name,
@@ -239,7 +239,7 @@ int layer_writer_entry(struct layer_writer *writer, struct walk_dir *dir, const 
     if (entry.type == TAR_FILE)
         code = write_file(writer, dir, name, &entry, &inode->stat, read, error);
     else if (entry.type == TAR_SYMLINK)
-        code = write_symlink(writer, dir, name, &entry, error);
+        code = write_symlink(writer, dir, name, entry, error);
     else
         code = begin(writer, &entry, error);
     return code == 0 ? 0 : wrap_entry(dir, name, code, error);

@@ -54,6 +54,7 @@ static int wrap_dir(const struct walk_dir *dir, int code, struct error *error)
 
 static int use_side(struct pair_walk *walk, struct level *level, int side, struct error *error)
 {
+    assert(level->dirs[side]);
     if (level->used[side])
         return 0;
     if (walk_dir_use(&walk->pools[side], level->dirs[side]) != 0)

@@ -189,17 +189,19 @@ static void mode_owner_and_time_are_changes_but_not_the_time_of_a_directory(void
 {
     struct pair_of_trees trees = start(state);
     tree_sample_file(trees.fd, "L/mode", "x");
+    tree_sample_file(trees.fd, "L/group", "x");
     tree_sample_file(trees.fd, "L/owner", "x");
     tree_sample_file(trees.fd, "L/time", "x");
     tree_sample_dir(trees.fd, "L/dir-mode");
     tree_sample_dir(trees.fd, "L/dir-time");
     clone_left(&trees);
     assert_int_equal(fchmodat(trees.fd, "R/mode", 0600, 0), 0);
-    assert_int_equal(fchownat(trees.fd, "R/owner", 1, 2, 0), 0);
+    assert_int_equal(fchownat(trees.fd, "R/group", 0, 2, 0), 0);
+    assert_int_equal(fchownat(trees.fd, "R/owner", 1, 0, 0), 0);
     tree_sample_time(trees.fd, "R/time", 1234567890, 5);
     assert_int_equal(fchmodat(trees.fd, "R/dir-mode", 0700, 0), 0);
     tree_sample_time(trees.fd, "R/dir-time", 1234567890, 5);
-    assert_difference(&trees, "d dir-mode/\nf mode 1\nf owner 1\nf time 1\n");
+    assert_difference(&trees, "d dir-mode/\nf group 1\nf mode 1\nf owner 1\nf time 1\n");
 }
 
 static void special_files_are_entries_and_sockets_are_not(void **state)
@@ -306,6 +308,24 @@ static void directories_that_change_places_change_links(void **state)
     rename_entry(trees.fd, "R/e", "R/d");
     rename_entry(trees.fd, "R/tmp", "R/e");
     assert_difference(&trees, "d d/\nf d/b 4\nd e/\nf e/b 4\nh a -> e/b\n");
+}
+
+/* A directory may change within the tick of the clock in which the clone ends; the file that is put
+ * into it here is older. */
+static void a_change_in_the_moment_of_the_clone_is_found(void **state)
+{
+    struct pair_of_trees trees = start(state);
+    struct stat changed;
+    tree_sample_dir(trees.fd, "L/d");
+    tree_sample_file(trees.fd, "L/d/file", "x");
+    clone_left(&trees);
+    tree_sample_file(trees.fd, "R/d/new", "x");
+    wait_for_a_tick();
+    assert_int_equal(unlinkat(trees.fd, "R/d/file", 0), 0);
+    assert_int_equal(fstatat(trees.fd, "R/d", &changed, 0), 0);
+    trees.cloned = (struct timestamp){.seconds = changed.st_ctim.tv_sec,
+                                      .nanos = (int32_t) changed.st_ctim.tv_nsec};
+    assert_difference(&trees, "d d/\nf d/.wh.file 0\nf d/new 1\n");
 }
 
 /* XFS does not change the change times of what is exchanged. */
@@ -544,6 +564,7 @@ static void mounts_inside_are_refused(void **state)
         VOLUME_TEST(a_file_that_becomes_two_equal_ones_is_a_change),                               \
         VOLUME_TEST(directories_that_change_places_change_links),                                  \
         VOLUME_TEST(a_renamed_directory_proves_nothing_of_what_is_in_it),                          \
+        VOLUME_TEST(a_change_in_the_moment_of_the_clone_is_found),                                 \
         VOLUME_TEST(exchanged_names_are_found),                                                    \
         VOLUME_TEST(what_the_clone_proves_is_not_looked_at_on_the_left),                           \
         VOLUME_TEST(whole_seconds_are_decided_by_content),                                         \
