@@ -132,7 +132,9 @@ int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error 
     (void) fault_point("unpack.flushed");
     if (!is_of_unpacker(&unpacking->record))
         return 0;
-    return store_write(unpacking->snapshotter->store, record_flushed, unpacking, error);
+    int rc = store_write(unpacking->snapshotter->store, record_flushed, unpacking, error);
+    (void) fault_point("unpack.recorded");
+    return rc;
 }
 
 void snapshot_unpacking_clear(struct snapshot_unpacking **inout_unpacking)

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"clonefs/tests/gotool/harness"
+	"clonefs/tests/gotool/layer"
+)
+
+// severalFiles is a layer of small and big files, and what it makes.
+func severalFiles() ([]byte, harness.Files) {
+	files := harness.Files{}
+	entries := []*layer.Entry{{Name: "d", Type: layer.Dir, Mode: 0o755}}
+	for i := 0; i < 300; i++ {
+		name, size := fmt.Sprintf("d/file-%d", i), 10+i
+		if i%100 == 50 {
+			size = 3 << 20
+		}
+		data := randomBytes(int64(i), size)
+		files[name] = string(data)
+		entries = append(entries, &layer.Entry{Name: name, Type: layer.File, Mode: 0o644, Data: data})
+	}
+	return (&layer.Layer{Entries: entries}).Archive(false), files
+}
+
+// A layer of an unpacker: applied, and committed; the disk as it was right after each answer.
+func TestDiffAPowerCutKeepsWhatWasApplied(t *testing.T) {
+	needClonefs(t)
+	const key, name = "default/1/extract-1-x sha256:1", "default/2/sha256:1"
+	stream, files := severalFiles()
+	for _, fs := range []string{"xfs", "btrfs", "ext4"} {
+		fs := fs
+		t.Run(fs, func(t *testing.T) {
+			dir := t.TempDir()
+			image := harness.VolumeImage(t, fs, 640)
+			folder := filepath.Join(dir, "volume")
+			unmount := harness.Mount(t, fs, image, folder)
+			u := startDiff(t, filepath.Join(folder, "root"), "")
+			_, err := u.s.Prepare(key, "")
+			must(t, err)
+			_, err = u.apply(ociLayer, stream, key)
+			must(t, err)
+			cloneFile(t, image, filepath.Join(dir, "applied.img"))
+			must(t, u.s.Commit(name, key))
+			cloneFile(t, image, filepath.Join(dir, "committed.img"))
+			u.d.Kill()
+			unmount()
+			for cut, find := range map[string]string{"applied": key, "committed": name} {
+				t.Run(cut, func(t *testing.T) { afterPowerCut(t, fs, filepath.Join(dir, cut), find, name, files) })
+			}
+		})
+	}
+}
+
+// afterPowerCut looks at the layer on a machine that was started anew.
+func afterPowerCut(t *testing.T, fs, folder, key, name string, files harness.Files) {
+	unmount := harness.Mount(t, fs, folder+".img", folder)
+	defer unmount()
+	other := harness.OtherBoot(t, "00000000-0000-4000-8000-0000000d1ff0")
+	d, err := harness.Launch(harness.Options{Binary: other, Root: filepath.Join(folder, "root")})
+	must(t, err)
+	defer d.Kill()
+	s := d.Snapshots("clonefs")
+	if key != name {
+		must(t, s.Commit(name, key))
+	}
+	made, err := s.Prepare("container", name)
+	must(t, err)
+	must(t, harness.SameFiles(made, files))
+	must(t, os.Remove(folder+".img"))
+}
+
+// At each of these steps of Apply the daemon is killed. The snapshot was acknowledged before, and takes the layer
+// when the daemon is back.
+func TestDiffCrashAtAnyStepOfApply(t *testing.T) {
+	needClonefs(t)
+	harness.NeedFaults(t)
+	stream, files := severalFiles()
+	for _, fault := range []string{"apply.entry", "apply.entry@2", "apply.entry@200", "unpack.flush", "unpack.flushed",
+		"unpack.recorded"} {
+		fault := fault
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			const key = "default/1/extract-1-x sha256:1"
+			u := startDiff(t, "", "")
+			_, err := u.s.Prepare(key, "")
+			must(t, err)
+			blob, err := u.put(stream)
+			must(t, err)
+			request, err := u.request(ociLayer, blob, len(stream), key)
+			must(t, err)
+			harness.StopClean(t, u.d)
+			d, err := harness.Launch(harness.Options{Root: u.d.Root, Fault: fault + "=kill"})
+			must(t, err)
+			if _, err := unpackerOf(d).send(request); err == nil {
+				t.Error("it was acknowledged by a daemon that should have died")
+			}
+			if !d.Exited(harness.Bound(10*time.Second)) || !d.KilledBySignal() {
+				t.Errorf("the daemon did not die\n%s", d.Log())
+			}
+			u = startDiff(t, u.d.Root, "")
+			u.nothingLeft(t)
+			_, err = u.send(request)
+			must(t, err)
+			must(t, u.s.Commit("image", key))
+			dir, err := u.s.Prepare("container", "image")
+			must(t, err)
+			must(t, harness.SameFiles(dir, files))
+			harness.StopClean(t, u.d)
+		})
+	}
+}
+
+// A flush that fails means that the layer may not be on disk: that is no success.
+func TestDiffAFlushThatFailsFailsTheApply(t *testing.T) {
+	needClonefs(t)
+	harness.NeedFaults(t)
+	d, err := harness.Launch(harness.Options{Root: t.TempDir(), Fault: "unpack.flush=5"})
+	must(t, err)
+	defer d.Kill()
+	u := unpackerOf(d)
+	key, _ := u.prepared(t, "")
+	_, err = u.apply(ociLayer, smallLayer("file"), key)
+	if err == nil {
+		t.Fatal("a layer that may not be on disk was acknowledged")
+	}
+	u.removed(t, key)
+}
