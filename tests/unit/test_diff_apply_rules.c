@@ -217,11 +217,13 @@ static void an_opaque_whiteout_removes_what_is_not_of_this_archive(void **state)
     layer_tar_file(&fixture.tar, "dir/old", 0644, "x");
     layer_tar_file(&fixture.tar, "dir/sub/old", 0644, "x");
     layer_tar_file(&fixture.tar, "dir/gone/old", 0644, "x");
+    layer_tar_file(&fixture.tar, "dir/quiet/old", 0644, "x");
     layer_tar_file(&fixture.tar, "beside", 0644, "x");
     apply_well(&fixture);
     layer_tar_dir(&fixture.tar, "dir", 0755);
     layer_tar_file(&fixture.tar, "dir/first", 0644, "x");
     layer_tar_dir(&fixture.tar, "dir/sub", 0711);
+    layer_tar_dir(&fixture.tar, "dir/quiet", 0711);
     layer_tar_file(&fixture.tar, "dir/sub/first", 0644, "x");
     layer_tar_file(&fixture.tar, "dir/.wh..wh..opq", 0, "");
     layer_tar_file(&fixture.tar, "dir/later", 0644, "x");
@@ -229,6 +231,7 @@ static void an_opaque_whiteout_removes_what_is_not_of_this_archive(void **state)
     assert_false(apply_exists(&fixture, "dir/old"));
     assert_false(apply_exists(&fixture, "dir/sub/old"));
     assert_false(apply_exists(&fixture, "dir/gone"));
+    assert_false(apply_exists(&fixture, "dir/quiet/old"));
     assert_false(apply_exists(&fixture, "dir/.wh..wh..opq"));
     assert_true(apply_exists(&fixture, "dir/first"));
     assert_true(apply_exists(&fixture, "dir/sub/first"));
@@ -236,6 +239,7 @@ static void an_opaque_whiteout_removes_what_is_not_of_this_archive(void **state)
     assert_true(apply_exists(&fixture, "beside"));
     assert_int_equal(apply_stat(&fixture, "dir").st_mtim.tv_sec, 1000000);
     assert_int_equal(apply_stat(&fixture, "dir/sub").st_mtim.tv_sec, 1000000);
+    assert_int_equal(apply_stat(&fixture, "dir/quiet").st_mtim.tv_sec, 1000000);
 }
 
 static void parents_that_were_only_made_go_with_an_opaque_whiteout(void **state)
