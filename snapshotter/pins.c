@@ -76,12 +76,16 @@ static void drop_if_unused(struct pins *pins, struct pin *pin)
     free(pin);
 }
 
-static void wait_until_decided(struct pins *pins, struct pin *pin)
+/* Takes the lock and finds the pin, of which no Remove or Commit is under way. */
+static struct pin *lock_decided(struct pins *pins, const char *snapshotter, const char *key)
 {
+    (void) pthread_mutex_lock(&pins->lock);
+    struct pin *pin = find_or_add(pins, snapshotter, key);
     pin->waiting++;
     while (pin->deciding)
         (void) pthread_cond_wait(&pins->changed, &pins->lock);
     pin->waiting--;
+    return pin;
 }
 
 int pins_reserve(struct pins *pins, const char *snapshotter, const char *key, struct error *error)
@@ -119,9 +123,7 @@ bool pins_is_reserved(struct pins *pins, const char *snapshotter, const char *ke
 
 void pins_hold(struct pins *pins, const char *snapshotter, const char *key)
 {
-    (void) pthread_mutex_lock(&pins->lock);
-    struct pin *pin = find_or_add(pins, snapshotter, key);
-    wait_until_decided(pins, pin);
+    struct pin *pin = lock_decided(pins, snapshotter, key);
     pin->held++;
     (void) pthread_mutex_unlock(&pins->lock);
 }
@@ -139,9 +141,7 @@ int pins_write(struct pins *pins, const char *snapshotter, const char *key, stru
                struct error *error)
 {
     int rc = 0;
-    (void) pthread_mutex_lock(&pins->lock);
-    struct pin *pin = find_or_add(pins, snapshotter, key);
-    wait_until_decided(pins, pin);
+    struct pin *pin = lock_decided(pins, snapshotter, key);
     if (pin->writer)
         rc = error_set(error, ERROR_PRECONDITION,
                        "another layer is being unpacked into snapshot %s", key);
@@ -164,9 +164,7 @@ int pins_begin_removal(struct pins *pins, const char *snapshotter, const char *k
                        struct error *error)
 {
     int rc = 0;
-    (void) pthread_mutex_lock(&pins->lock);
-    struct pin *pin = find_or_add(pins, snapshotter, key);
-    wait_until_decided(pins, pin);
+    struct pin *pin = lock_decided(pins, snapshotter, key);
     if (pin->held)
         rc = error_set(error, ERROR_PRECONDITION,
                        "cannot remove snapshot %s: it is being cloned or compared", key);
@@ -182,9 +180,7 @@ int pins_begin_commit(struct pins *pins, const char *snapshotter, const char *ke
                       struct error *error)
 {
     int rc = 0;
-    (void) pthread_mutex_lock(&pins->lock);
-    struct pin *pin = find_or_add(pins, snapshotter, key);
-    wait_until_decided(pins, pin);
+    struct pin *pin = lock_decided(pins, snapshotter, key);
     if (pin->writer)
         rc = error_set(error, ERROR_PRECONDITION,
                        "snapshot %s cannot be committed: a layer is being unpacked into it", key);

@@ -53,17 +53,34 @@ static int pin_target(struct snapshot_unpacking *unpacking, const char *source, 
     return snapshot_check_whole(&now, error);
 }
 
-static int record_begin(struct store_txn *txn, void *context, struct error *error)
+/* Whether the layer is known to be on disk. */
+struct flush_state {
+    const struct snapshot_unpacking *unpacking;
+    bool on_disk;
+};
+
+static int record_flush_state(struct store_txn *txn, void *context, struct error *error)
 {
-    const struct snapshot_unpacking *unpacking = context;
+    const struct flush_state *state = context;
+    const struct snapshot_record *target = &state->unpacking->record;
     owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    int rc =
-        snapshot_find(txn, unpacking->record.snapshotter, unpacking->record.key, &record, error);
+    int rc = snapshot_find(txn, target->snapshotter, target->key, &record, error);
     if (rc != 0)
         return rc;
-    record.unpacked = false;
+    const struct store_unflushed note = {.tree = record.tree, .generation = record.tree};
+    record.unpacked = state->on_disk;
     rc = store_snapshot_put(txn, &record, error);
-    return rc == 0 ? store_tree_set_unflushed(txn, record.tree, record.tree, error) : rc;
+    if (rc != 0)
+        return rc;
+    return state->on_disk ? store_tree_set_flushed(txn, &note, error)
+                          : store_tree_set_unflushed(txn, note.tree, note.generation, error);
+}
+
+static int note_flush_state(const struct snapshot_unpacking *unpacking, bool on_disk,
+                            struct error *error)
+{
+    struct flush_state state = {.unpacking = unpacking, .on_disk = on_disk};
+    return store_write(unpacking->snapshotter->store, record_flush_state, &state, error);
 }
 
 int snapshot_unpacking_begin(struct snapshotter *snapshotter, const char *source,
@@ -77,7 +94,7 @@ int snapshot_unpacking_begin(struct snapshotter *snapshotter, const char *source
     unpacking->cancel.outer = outer;
     int rc = pin_target(unpacking, source, error);
     if (rc == 0 && unpacking->record.unpacked) /* a second layer: the first one's note is void */
-        rc = store_write(snapshotter->store, record_begin, unpacking, error);
+        rc = note_flush_state(unpacking, false, error);
     if (rc == 0)
         rc = unpacking->fd = snapshot_open_tree(snapshotter, unpacking->record.tree, error);
     if (rc < 0)
@@ -111,20 +128,6 @@ static bool is_of_unpacker(const struct snapshot_record *record)
            labels_get(&record->labels, "containerd.io/snapshot.ref");
 }
 
-static int record_flushed(struct store_txn *txn, void *context, struct error *error)
-{
-    const struct snapshot_unpacking *unpacking = context;
-    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    int rc =
-        snapshot_find(txn, unpacking->record.snapshotter, unpacking->record.key, &record, error);
-    if (rc != 0)
-        return rc;
-    const struct store_unflushed note = {.tree = record.tree, .generation = record.tree};
-    record.unpacked = true;
-    rc = store_snapshot_put(txn, &record, error);
-    return rc == 0 ? store_tree_set_flushed(txn, &note, error) : rc;
-}
-
 int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error *error)
 {
     if (fault_point("unpack.flush") != 0 || volume_flush(unpacking->fd) != 0)
@@ -132,7 +135,7 @@ int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error 
     (void) fault_point("unpack.flushed");
     if (!is_of_unpacker(&unpacking->record))
         return 0;
-    int rc = store_write(unpacking->snapshotter->store, record_flushed, unpacking, error);
+    int rc = note_flush_state(unpacking, true, error);
     (void) fault_point("unpack.recorded");
     return rc;
 }
