@@ -42,5 +42,6 @@ struct layer_encoder_result {
 int layer_encoder_finish(struct layer_encoder *encoder, struct layer_encoder_result *out_result,
                          struct error *error);
 
-/* Stops, finished or not, and frees. For owned(); NULL is allowed. */
+/* Stops, finished or not, and frees; a write to the sink that is under way is waited for. For
+ * owned(); NULL is allowed. */
 void layer_encoder_clear(struct layer_encoder **encoder);

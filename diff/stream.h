@@ -46,5 +46,6 @@ struct layer_stream_result {
 int layer_stream_finish(struct layer_stream *stream, struct layer_stream_result *out_result,
                         struct error *error);
 
-/* Stops the threads, wherever they are, and frees the stream. For owned(); NULL is allowed. */
+/* Stops the threads, wherever they are, and frees the stream; a read of the source that is under
+ * way is waited for. For owned(); NULL is allowed. */
 void layer_stream_clear(struct layer_stream **stream);
