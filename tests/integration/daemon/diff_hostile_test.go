@@ -232,6 +232,7 @@ func manyEntries(t *testing.T, count int, each func(i int) *layer.Entry) []byte 
 
 // Floods of entries that cost nothing in the archive. CLONEFS_ENTRIES=1000000 takes a minute or more.
 func TestDiffFloodsOfEmptyEntries(t *testing.T) {
+	needClonefs(t)
 	count := harness.EnvInt("CLONEFS_ENTRIES", 200000)
 	if slowBuild() {
 		count /= 8
@@ -270,9 +271,7 @@ func TestDiffFloodsOfEmptyEntries(t *testing.T) {
 }
 
 func TestDiffLimitsOfEntries(t *testing.T) {
-	if standIn() {
-		t.Skip("skip: containerd has no limits")
-	}
+	needClonefs(t)
 	u := startDiff(t, "", withoutFlush+"max_entries = 1000\nmax_depth = 10\nmax_header_bytes = 20000\nmax_xattr_bytes = 1000\n")
 	device := func(i int) *layer.Entry {
 		return &layer.Entry{Name: fmt.Sprintf("device%d", i), Type: layer.CharDevice, Mode: 0o666, Major: 1, Minor: int64(i), Form: layer.USTAR}
@@ -310,6 +309,7 @@ func TestDiffLimitsOfEntries(t *testing.T) {
 }
 
 func TestDiffHugeHeaders(t *testing.T) {
+	needClonefs(t)
 	u := startDiff(t, "", withoutFlush)
 	big := strings.Repeat("x", 40<<20)
 	claim := func(size int64, kind byte) []byte { // that so many bytes follow
@@ -355,6 +355,7 @@ func manyRecords(count int) []string {
 }
 
 func TestDiffDeepAndLongNames(t *testing.T) {
+	needClonefs(t)
 	u := startDiff(t, "", withoutFlush)
 	v := newVictim(t)
 	apply := func(entries ...*layer.Entry) (string, error) {
