@@ -38,8 +38,9 @@ struct layer_apply_result {
  * Takes all entries of the archive from the stream, and what follows it is left to
  * layer_stream_finish. root_fd is the directory; its own attributes stay. ERROR_INVALID for what is
  * no valid archive or goes against the rules, naming the entry; ERROR_NO_SPACE for a volume that is
- * full and for a limit; ERROR_CANCELLED, ERROR_IO. What was written by then stays, for the caller
- * to throw away.
+ * full and for a limit; ERROR_PRECONDITION and ERROR_BUSY if something is mounted in the way;
+ * ERROR_CANCELLED, ERROR_IO, and what the stream says. What was written by then stays, for the
+ * caller to throw away.
  */
 int layer_apply(int root_fd, struct layer_stream *stream, const struct layer_apply_options *options,
                 struct layer_apply_result *out_result, struct error *error);
