@@ -102,6 +102,7 @@ type way struct {
 	layer  *types.Descriptor
 	sync   bool // the clock stops when all is on disk
 	took   []time.Duration
+	cpu    []time.Duration // of the worker
 	memory memory
 }
 
@@ -155,6 +156,7 @@ func (r *layerRows) addApply(compression string, ways []*way, limit float64) {
 		text := map[bool]string{true: "the same throughput, sync -f; igzip -dc | tar x", false: "the same, nobody flushes"}[ways[i].sync]
 		r.table.add(text, mibPerSecond(throughput(size, ours)), mibPerSecond(throughput(size, peer)), float64(peer)/float64(ours), &bar)
 	}
+	r.table.compareCPU([][]time.Duration{ways[2].cpu, ways[3].cpu})
 	peak := ways[0].memory
 	r.table.addAbsolute("peak anonymous memory of clonefsd meanwhile", peak.anon, peak.String(), ways[1].memory.String(), atMost(64, " MiB"))
 }
@@ -173,18 +175,21 @@ func (r *layerRows) once(w *way, file string, round int) error {
 		return err
 	}
 	worker := &side{daemon: w.s.worker}
-	began := time.Now()
 	var answer *types.Descriptor
+	var used usage
 	peak, err := worker.watchMemory(func() (err error) {
-		if answer, err = w.s.apply(w.layer, mounts); err == nil && w.sync {
-			err = r.flush()
-		}
+		used, err = worker.measure(func() (err error) {
+			if answer, err = w.s.apply(w.layer, mounts); err == nil && w.sync {
+				err = r.flush()
+			}
+			return err
+		})
 		return err
 	})
-	w.took = append(w.took, time.Since(began))
 	if err != nil {
 		return err
 	}
+	w.took, w.cpu = append(w.took, used.took), append(w.cpu, used.daemon)
 	if answer.Size_ != r.plain {
 		return fmt.Errorf("the answer tells of %d bytes, the archive has %d", answer.Size_, r.plain)
 	}
