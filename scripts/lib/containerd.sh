@@ -8,6 +8,15 @@ CONTAINERD_ROOT=
 CONTAINERD_LOG=
 CONTAINERD_PROXY=
 SNAPSHOTTER=clonefs
+# The folder of another containerd than the machine's, and the version of its configuration file.
+CONTAINERD_BIN=
+CONTAINERD_CONFIG_VERSION=2
+# A folder of hosts.toml files for the transfer service, and the certificate that containerd believes.
+CONTAINERD_HOSTS=
+CONTAINERD_CERTIFICATE=
+
+# containerd_program NAME: its path
+containerd_program() { printf '%s' "${CONTAINERD_BIN:+$CONTAINERD_BIN/}$1"; }
 
 # containerd_configure DIR ROOT SOCKET LOG: DIR gets configuration, state and socket; ROOT is containerd's root;
 # SOCKET is where clonefsd listens. Blobs are in containerd's own store, or in clonefs with CONTENT=clonefs.
@@ -20,47 +29,63 @@ containerd_configure() {
     undo_push containerd_cleanup "$CONTAINERD_LOG.pid" "$CONTAINERD_DIR"
 }
 
-# containerd_write_config builtin|clonefs isolated|shared: where the blobs are, and whether namespaces share them.
-# Isolated means that a pull into a second namespace really transfers. Off is what needs a network (CRI) or is not
-# there (other snapshotters). Garbage is collected soon after every removal.
+# containerd_write_config builtin|clonefs isolated|shared [DIFFER...]: where the blobs are, whether namespaces share
+# them, and the differs in their order; without DIFFER nothing is said about them, which containerd 1.6 needs.
+# A differ that is not named is switched off, so that nothing else can have unpacked a layer.
+# Isolated means that a pull into a second namespace really transfers. Off is what needs a network (CRI), listens
+# outside of DIR (NRI) or is not there (other snapshotters). Garbage is collected soon after every removal.
 containerd_write_config() {
-    local no_content=''
-    [ "$1" = builtin ] || no_content='"io.containerd.content.v1.content",'
+    local content=$1 sharing=$2 off='' config=$CONTAINERD_DIR/config.toml
+    shift 2
+    [ "$content" = builtin ] || off+='"io.containerd.content.v1.content",'
+    case " $* " in *" walking "* | "  ") ;; *) off+='"io.containerd.differ.v1.walking",' ;; esac
     mkdir -p "$CONTAINERD_DIR/state" "$CONTAINERD_ROOT"
-    cat >"$CONTAINERD_DIR/config.toml" <<CONFIG
-version = 2
+    cat >"$config" <<CONFIG
+version = $CONTAINERD_CONFIG_VERSION
 root = "$CONTAINERD_ROOT"
 state = "$CONTAINERD_DIR/state"
-disabled_plugins = [$no_content "io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
+disabled_plugins = [$off "io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
+  "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.podsandbox.controller.v1.podsandbox",
+  "io.containerd.nri.v1.nri", "io.containerd.differ.v1.erofs",
   "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs",
   "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
 [grpc]
   address = "$CONTAINERD_DIR/c.sock"
 [ttrpc]
   address = "$CONTAINERD_DIR/t.sock"
-[proxy_plugins.$SNAPSHOTTER]
-  type = "snapshot"
-  address = "$CONTAINERD_PROXY"
-CONFIG
-    [ "$1" = builtin ] || cat >>"$CONTAINERD_DIR/config.toml" <<CONFIG
-[proxy_plugins.$SNAPSHOTTER-content]
-  type = "content"
-  address = "$CONTAINERD_PROXY"
-CONFIG
-    cat >>"$CONTAINERD_DIR/config.toml" <<CONFIG
 [plugins."io.containerd.gc.v1.scheduler"]
   deletion_threshold = 1
   schedule_delay = "0s"
   startup_delay = "100ms"
 [plugins."io.containerd.metadata.v1.bolt"]
-  content_sharing_policy = "$2"
+  content_sharing_policy = "$sharing"
 CONFIG
+    containerd_proxy "$SNAPSHOTTER" snapshot >>"$config"
+    [ "$content" = builtin ] || containerd_proxy "$SNAPSHOTTER-content" content >>"$config"
+    [ $# -eq 0 ] || containerd_differs "$@" >>"$config"
+}
+containerd_proxy() {
+    printf '[proxy_plugins.%s]\n  type = "%s"\n  address = "%s"\n' "$1" "$2" "$CONTAINERD_PROXY"
+}
+# containerd_differs DIFFER...: the order for the diff service; the transfer service takes the first one alone.
+containerd_differs() {
+    local list platform
+    printf -v list '"%s", ' "$@"
+    case " $* " in *" $SNAPSHOTTER-diff "*) containerd_proxy "$SNAPSHOTTER-diff" diff ;; esac
+    printf '[plugins."io.containerd.service.v1.diff-service"]\n  default = [%s]\n' "${list%, }"
+    printf '[plugins."io.containerd.transfer.v1.local"]\n  config_path = "%s"\n' "$CONTAINERD_HOSTS"
+    for platform in linux/amd64 darwin/arm64; do
+        printf '[[plugins."io.containerd.transfer.v1.local".unpack_config]]\n'
+        printf '  platform = "%s"\n  snapshotter = "%s"\n  differ = "%s"\n' "$platform" "$SNAPSHOTTER" "$1"
+    done
 }
 containerd_pid() { cat "$CONTAINERD_LOG.pid"; }
 
 containerd_start() {
-    containerd --config "$CONTAINERD_DIR/config.toml" --log-level info </dev/null >>"$CONTAINERD_LOG" 2>&1 &
+    SSL_CERT_FILE=$CONTAINERD_CERTIFICATE PATH=${CONTAINERD_BIN:+$CONTAINERD_BIN:}$PATH \
+        "$(containerd_program containerd)" --config "$CONTAINERD_DIR/config.toml" --log-level info </dev/null >>"$CONTAINERD_LOG" 2>&1 &
     echo $! >"$CONTAINERD_LOG.pid"
     wait_until 30 containerd_settled || true
     containerd_answers || {
@@ -94,7 +119,7 @@ containerd_cleanup() {
 }
 
 # c ARGS...: ctr on the private containerd, in NAMESPACE (default: "default").
-c() { ctr --address "$CONTAINERD_DIR/c.sock" --namespace "${NAMESPACE:-default}" "$@"; }
+c() { "$(containerd_program ctr)" --address "$CONTAINERD_DIR/c.sock" --namespace "${NAMESPACE:-default}" "$@"; }
 # s ARGS...: ctr snapshots on our snapshotter, or on the one in ON.
 s() { c snapshots --snapshotter "${ON:-$SNAPSHOTTER}" "$@"; }
 

@@ -227,10 +227,6 @@ case_push_and_pull() {
         "hello from a container whose root is a clone"
     grep -q 'http.request.method=GET.*blobs/sha256' "$WORK/registry.log" || fail "nothing was pulled from the registry"
 }
-# ctr draws its progress again and again
-last_progress() { tail -n 2; }
-pull_ref() { printf '%s/%s' "$REGISTRY" "${1#*/}"; }
-
 case_two_namespaces() {
     local out
     s prepare mine "$LINUX_TOP"
@@ -503,7 +499,9 @@ case_containerd_root_wiped() {
     echo "note: $(tr '\n' ' ' <"$WORK/out" | grep -o 'ctr: .*' | cut -c1-300)"
     containerd_stop
     clonefsd_stop
-    "$CLONEFSD" --root "$ROOT" --forget-snapshotter "$SNAPSHOTTER"
+    # The new containerd's garbage collection may have been there first: it removes what it does not know.
+    "$CLONEFSD" --root "$ROOT" --forget-snapshotter "$SNAPSHOTTER" >"$WORK/out" 2>&1 ||
+        contains "forgetting" "$(cat "$WORK/out")" "it has none at all"
     clonefsd_start
     containerd_start
     answers_again
