@@ -3,6 +3,7 @@
 # make            build/bin/clonefsd
 # make demo       installs what is missing (Debian 12, root), builds, shows the main job, cleans up
 # make check      installs what is missing (Debian 12, root), builds and runs every test
+# make check-clients   newer containerd, dockerd, BuildKit; downloads them into build/clients
 # make test       unit tests          make lint    clang-format, clang-tidy, cppcheck, include arrows
 # make bench      table of ratios     make format  clang-format in place
 # make fuzz       fuzzers for FUZZ_SECONDS each
@@ -69,7 +70,7 @@ FUZZ_TESTS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(OUT)/fuzz/%)
 TOOLS := $(TOOL_SOURCES:tests/tools/%.c=$(OUT)/tools/%)
 
 .DELETE_ON_ERROR:
-.PHONY: all test check demo lint format bench fuzz install clean
+.PHONY: all test check check-clients demo lint format bench fuzz install clean
 .SECONDARY:
 all: $(BIN)/clonefsd
 
@@ -140,6 +141,10 @@ fuzz:
 
 check:
 	$(Q)scripts/check
+check-clients:
+	$(Q)scripts/install-deps check
+	$(Q)$(MAKE) all
+	$(Q)tests/integration/clients/run build/bin/clonefsd
 demo:
 	$(Q)scripts/demo
 bench:

@@ -9,7 +9,8 @@ usage: treediff.py scan DIR OUTPUT          write what DIR holds to a file
 Compared: names, types, permission bits with set-id bits, owners, sizes, content, times of modification to the
 nanosecond, link targets, groups of hard links, extended attributes (ACLs and capabilities are some), device
 numbers. Not compared: the time of the top directory (unpacking never sets it) and directory sizes.
---no-directory-times (after compare) leaves out the times of all directories.
+--no-directory-times (after compare) leaves out the times of all directories, --whole-seconds what is below a second
+(containerd's layers hold no more).
 """
 
 import hashlib
@@ -101,17 +102,19 @@ def compare(a, b):
 
 
 def main():
-    no_directory_times = "--no-directory-times" in sys.argv
-    if no_directory_times:
-        sys.argv.remove("--no-directory-times")
+    options = [word for word in sys.argv if word in ("--no-directory-times", "--whole-seconds")]
+    for option in options:
+        sys.argv.remove(option)
     if len(sys.argv) == 4 and sys.argv[1] == "scan":
         with open(sys.argv[3], "w", encoding="utf-8", errors="surrogateescape") as f:
             json.dump(scan(sys.argv[2]), f)
     elif len(sys.argv) == 4 and sys.argv[1] == "compare":
         a, b = load(sys.argv[2]), load(sys.argv[3])
-        for entry in (*a.values(), *b.values()) if no_directory_times else ():
-            if entry["type"] == "directory":
+        for entry in (*a.values(), *b.values()):
+            if "--no-directory-times" in options and entry["type"] == "directory":
                 entry.pop("mtime", None)
+            if "--whole-seconds" in options and "mtime" in entry:
+                entry["mtime"] //= 10**9
         problems = compare(a, b)
         for line in problems[:15]:
             print(ascii(line)[1:-1][:400])
