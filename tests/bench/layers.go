@@ -267,6 +267,10 @@ var filesRead = regexp.MustCompile(`compared snapshot .* with .*: \d+ entries, (
 // compare lets both make the layer of a container that has changed ten files of the tree. The times of all files have
 // nanoseconds that are not zero, else walking would have to read all of them. The Views are there before.
 func (r *layerRows) compare() error {
+	if r.containerd == "" {
+		progress("skip: a Diff goes into a containerd of 1.7.4 or later, and there is none: make check-clients gets one")
+		return nil
+	}
 	native, err := r.stockPeer("native", "native")
 	if err != nil {
 		return err
