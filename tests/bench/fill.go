@@ -58,11 +58,11 @@ func copyUsr(dir string, count int) (int64, error) {
 }
 
 func copyTree(from, to string, left *int, bytes *int64) error {
-	return copyTreeOf(from, to, left, bytes, 1<<62)
+	return copyTreeOf(from, to, left, bytes, func(int64) bool { return true })
 }
 
-// copyTreeOf leaves out files of more than largest bytes.
-func copyTreeOf(from, to string, left *int, bytes *int64, largest int64) error {
+// copyTreeOf leaves out files of sizes that are not wanted.
+func copyTreeOf(from, to string, left *int, bytes *int64, wanted func(size int64) bool) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -80,7 +80,7 @@ func copyTreeOf(from, to string, left *int, bytes *int64, largest int64) error {
 		case !entry.Type().IsRegular():
 			return nil
 		}
-		if info, err := entry.Info(); err != nil || info.Size() > largest {
+		if info, err := entry.Info(); err != nil || !wanted(info.Size()) {
 			return err
 		}
 		return copyFile(path, target, left, bytes)

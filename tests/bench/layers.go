@@ -60,14 +60,17 @@ func (b *bench) diffRows() error {
 	})
 }
 
-// Files above this size are left out, which makes 2.5 GB of 100,000 of them.
-const largestFile = 512 << 10
+// Files that would make the average bigger than this are left out: 100,000 of them have 2.5 GB.
+const averageFile = 25000
 
 func (r *layerRows) makeTree() error {
 	left := r.bench.files
+	wanted := func(size int64) bool {
+		return r.bytes+size <= int64(r.bench.files-left+1)*averageFile
+	}
 	for n := 1; left > 0; n++ {
 		before := left
-		err := copyTreeOf("/usr", filepath.Join(r.tree, fmt.Sprintf("usr-%d", n)), &left, &r.bytes, largestFile)
+		err := copyTreeOf("/usr", filepath.Join(r.tree, fmt.Sprintf("usr-%d", n)), &left, &r.bytes, wanted)
 		if err != nil && !errors.Is(err, errEnough) {
 			return err
 		}
