@@ -55,6 +55,13 @@ bool changes_same_names(const struct changes *changes, const struct os_stat *lef
     return changes_as_cloned(changes, right) || same_mtime(left, right);
 }
 
+/* True if something was done to an inode after it was cloned, or in that very moment: then equal
+ * times prove nothing, since who writes can set them back. */
+static bool touched_since(const struct changes *changes, const struct os_stat *right)
+{
+    return changes->cloned && !changes_as_cloned(changes, right);
+}
+
 static bool attributes_differ(const struct os_stat *left, const struct os_stat *right)
 {
     return left->mode != right->mode || left->uid != right->uid || left->gid != right->gid ||
@@ -181,7 +188,7 @@ int changes_find(struct changes *changes, const char *name, const struct change_
         return result;
     if (a->size_bytes != b->size_bytes || !same_mtime(a, b))
         return 1;
-    if (b->mtime.tv_nsec != 0)
+    if (b->mtime.tv_nsec != 0 && !touched_since(changes, b))
         return 0;
     return compare_content(changes, name, left, right, out_read, error);
 }

@@ -13,8 +13,9 @@
  * (contract 7.5): mode with type, owner, device number, and for all but directories size and
  * modification time; of two times without nanoseconds, as archives make them, the content decides.
  * Finer than containerd: a change of any extended attribute that a layer carries counts, not only
- * of file capabilities. Before content is read, the file system is asked whether both files share
- * all of it.
+ * of file capabilities; and where the change time tells that a clone was touched, equal times do
+ * not vouch for its content, which is compared. Before content is read, the file system is asked
+ * whether both files share all of it.
  */
 struct changes {
     const struct timestamp *cloned; /* see diff/difference.h; may be NULL */

@@ -376,6 +376,23 @@ static void what_the_clone_proves_is_not_looked_at_on_the_left(void **state)
                  2);
 }
 
+/* As "touch -r" does after an edit. Without the time of the clone it stays containerd's rule. */
+static void times_set_back_do_not_hide_a_change(void **state)
+{
+    struct pair_of_trees trees = start(state);
+    bool shares = strcmp(trees.fixture->kind, "xfs") == 0;
+    tree_sample_file(trees.fd, "L/edited", "the same bytes");
+    tree_sample_file(trees.fd, "L/touched", "the same bytes");
+    tree_sample_time(trees.fd, "L/edited", 1000000000, 7);
+    tree_sample_time(trees.fd, "L/touched", 1000000000, 7);
+    clone_left(&trees);
+    tree_sample_file(trees.fd, "R/edited", "the SAME bytes");
+    tree_sample_time(trees.fd, "R/edited", 1000000000, 7);
+    tree_sample_time(trees.fd, "R/touched", 1000000000, 7);
+    assert_layer(trees.fd, "L", &trees.cloned, "f edited 14\n", shares ? 1 : 2);
+    assert_layer(trees.fd, "L", NULL, "", 0);
+}
+
 static void whole_seconds_are_decided_by_content(void **state)
 {
     struct pair_of_trees trees = start(state);
@@ -567,6 +584,7 @@ static void mounts_inside_are_refused(void **state)
         VOLUME_TEST(a_change_in_the_moment_of_the_clone_is_found),                                 \
         VOLUME_TEST(exchanged_names_are_found),                                                    \
         VOLUME_TEST(what_the_clone_proves_is_not_looked_at_on_the_left),                           \
+        VOLUME_TEST(times_set_back_do_not_hide_a_change),                                          \
         VOLUME_TEST(whole_seconds_are_decided_by_content),                                         \
         VOLUME_TEST(extended_attributes_that_are_carried_are_changes),                             \
         VOLUME_TEST(names_are_bytes_of_any_length),                                                \
