@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
@@ -12,7 +11,8 @@
 #include "base/fd.h"
 
 static pthread_once_t epoch_once = PTHREAD_ONCE_INIT;
-static atomic_ullong epoch;
+static pthread_mutex_t epoch_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t epoch;
 static int epoch_fd = -1; /* a timer that never fires, and tells when the clock was set */
 
 static void begin_epochs(void)
@@ -23,18 +23,23 @@ static void begin_epochs(void)
     if (epoch_fd < 0 || getrandom(&random, sizeof random, 0) != (ssize_t) sizeof random ||
         timerfd_settime(epoch_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) != 0)
         fd_close(&epoch_fd);
-    atomic_store(&epoch, random | 1);
+    epoch = random | 1;
 }
 
 uint64_t clock_epoch(void)
 {
     uint64_t ticks = 0;
+    uint64_t now;
     (void) pthread_once(&epoch_once, begin_epochs);
     if (epoch_fd < 0)
         return 0;
+    /* One reader alone is told of a step: nobody may go on with the old number meanwhile. */
+    (void) pthread_mutex_lock(&epoch_lock);
     if (read(epoch_fd, &ticks, sizeof ticks) < 0 && errno == ECANCELED)
-        atomic_fetch_add(&epoch, 2);
-    return atomic_load(&epoch);
+        epoch += 2;
+    now = epoch;
+    (void) pthread_mutex_unlock(&epoch_lock);
+    return now;
 }
 
 bool clock_boot_id(char out[64])

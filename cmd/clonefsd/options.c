@@ -93,6 +93,19 @@ static int read_arguments(int argc, char **argv, struct options *options,
     return rc;
 }
 
+/* Our Content service is not containerd's: a layer written to it would belong to nobody. */
+static int check_containerds(const struct options *options, struct error *error)
+{
+    for (size_t i = 0; i < options->containerd_count; i++) {
+        const char *address = options->containerds[i].address;
+        if (address && strcmp(address, options->address) == 0)
+            return error_set(error, ERROR_INVALID,
+                             "%s is our own address: [containerd] needs that of containerd",
+                             address);
+    }
+    return 0;
+}
+
 int options_read(int argc, char **argv, struct options *out_options, struct error *error)
 {
     struct options *options = out_options;
@@ -118,7 +131,7 @@ int options_read(int argc, char **argv, struct options *out_options, struct erro
     if (rc == 0 && arguments.forget_snapshotter && arguments.adopt_content)
         rc = error_set(error, ERROR_INVALID,
                        "--forget-snapshotter and --adopt-content are two commands: give one");
-    return rc;
+    return rc == 0 ? check_containerds(options, error) : rc;
 }
 
 void options_clear(struct options *options)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/clonefsd/settings.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -227,6 +228,20 @@ static struct differ_containerd *find_containerd(struct options *options, const 
     return containerd;
 }
 
+/* containerd's identifiers: at most 76 letters, digits, and single ._- between them. */
+static bool is_namespace(const char *name)
+{
+    size_t length = strlen(name);
+    bool between = true;
+    for (size_t i = 0; i < length; i++) {
+        bool sign = strchr("._-", name[i]) != NULL;
+        if (sign ? between : !isalnum((unsigned char) name[i]))
+            return false;
+        between = sign;
+    }
+    return length <= 76 && !between;
+}
+
 static int set_containerd(struct options *options, const char *snapshotter, const char *key,
                           const struct config_value *value, struct error *error)
 {
@@ -240,6 +255,9 @@ static int set_containerd(struct options *options, const char *snapshotter, cons
     if (address && value->string[0] != '/')
         return error_set(error, ERROR_INVALID,
                          "address must be the absolute path of containerd's socket, not \"%s\"",
+                         value->string);
+    if (!address && !is_namespace(value->string))
+        return error_set(error, ERROR_INVALID, "\"%s\" is no name of a containerd namespace",
                          value->string);
     struct differ_containerd *containerd = find_containerd(options, snapshotter);
     setting_text(address ? &containerd->address : &containerd->namespace_name, value->string);
