@@ -75,7 +75,8 @@ struct differ_apply_request {
 /*
  * Apply: unpacks the blob into the one mount, which is a writable bind of an active snapshot of
  * ours. Answers the archive: plain type, digest and size of all uncompressed bytes.
- * ERROR_UNIMPLEMENTED for other mounts and types of layers, which another differ may know;
+ * ERROR_UNIMPLEMENTED for other mounts and types of layers, which another differ may know, but
+ * ERROR_PRECONDITION for a tree of ours that is no active snapshot;
  * ERROR_NOT_FOUND for a blob that neither we have nor containerd; ERROR_CORRUPT and ERROR_INVALID
  * for one that is damaged or against the rules; ERROR_BUSY when containerd cannot be reached. After
  * a failure the snapshot is still there, with what was written by then, and can be removed.

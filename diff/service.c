@@ -117,7 +117,8 @@ static void diff_now(struct rpc_call *call)
     struct error error = {0};
     char text[DIGEST_TEXT_SIZE];
     if (run_diff(call, message, &layer, &error) != 0) {
-        rpc_fail_logged(call, "Diff", message->ref, &error);
+        const char *right = message->n_right > 0 ? message->right[0]->source : "";
+        rpc_fail_logged(call, "Diff", right, &error);
         return;
     }
     DescriptorMessage descriptor;

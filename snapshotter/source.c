@@ -10,16 +10,29 @@
 #include "snapshotter/internal.h"
 #include "store/trees.h"
 
-/* The id in ROOT/trees/ID/fs, or 0 for any other path. */
-static uint64_t tree_of_source(const struct snapshotter *snapshotter, const char *source)
+/* What follows ROOT/trees/, or NULL for any other path. */
+static const char *below_trees(const struct snapshotter *snapshotter, const char *source)
 {
     static const char folder[] = "/trees/";
-    char name[ID_NAME_SIZE] = "";
     size_t root_length = strlen(snapshotter->root->path);
     if (strncmp(source, snapshotter->root->path, root_length) != 0 ||
         strncmp(source + root_length, folder, sizeof folder - 1) != 0)
+        return NULL;
+    return source + root_length + sizeof folder - 1;
+}
+
+bool snapshot_is_source(const struct snapshotter *snapshotter, const char *source)
+{
+    return below_trees(snapshotter, source) != NULL;
+}
+
+/* The id in ROOT/trees/ID/fs, or 0 for any other path. */
+static uint64_t tree_of_source(const struct snapshotter *snapshotter, const char *source)
+{
+    char name[ID_NAME_SIZE] = "";
+    const char *id = below_trees(snapshotter, source);
+    if (!id)
         return 0;
-    const char *id = source + root_length + sizeof folder - 1;
     size_t length = strcspn(id, "/");
     if (length >= sizeof name || strcmp(id + length, "/fs") != 0)
         return 0;

@@ -13,5 +13,8 @@
 int snapshot_find_by_source(struct snapshotter *snapshotter, const char *source,
                             struct snapshot_record *out_record, struct error *error);
 
+/* True for a path below our folder of trees, whether something is there or not. */
+bool snapshot_is_source(const struct snapshotter *snapshotter, const char *source);
+
 /* Opens the root directory of a tree: the descriptor, or an error code. */
 int snapshot_open_tree(struct snapshotter *snapshotter, uint64_t tree, struct error *error);

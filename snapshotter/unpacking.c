@@ -22,9 +22,13 @@ struct snapshot_unpacking {
     struct cancel cancel;
 };
 
-static int refuse_source(const char *source, struct error *error)
+/* What is ours and no target is no target for the next differ either, which would mount and fill
+ * it, though it may be part of a committed snapshot by now. */
+static int refuse_source(const struct snapshotter *snapshotter, const char *source,
+                         struct error *error)
 {
-    return error_set(error, ERROR_UNIMPLEMENTED,
+    bool ours = snapshot_is_source(snapshotter, source);
+    return error_set(error, ours ? ERROR_PRECONDITION : ERROR_UNIMPLEMENTED,
                      "%.400s is not the directory of an active snapshot of clonefs", source);
 }
 
@@ -37,9 +41,9 @@ static int pin_target(struct snapshot_unpacking *unpacking, const char *source, 
     owned(snapshot_record_clear) struct snapshot_record now = SNAPSHOT_RECORD_NULL;
     int found = snapshot_find_by_source(snapshotter, source, record, error);
     if (found <= 0)
-        return found < 0 ? found : refuse_source(source, error);
+        return found < 0 ? found : refuse_source(snapshotter, source, error);
     if (record->kind != SNAPSHOT_ACTIVE)
-        return refuse_source(source, error);
+        return refuse_source(snapshotter, source, error);
     int rc =
         pins_write(snapshotter->pins, record->snapshotter, record->key, &unpacking->cancel, error);
     if (rc != 0)
@@ -49,7 +53,7 @@ static int pin_target(struct snapshot_unpacking *unpacking, const char *source, 
     if (found < 0)
         return found;
     if (found == 0 || now.kind != SNAPSHOT_ACTIVE || strcmp(now.key, record->key) != 0)
-        return refuse_source(source, error);
+        return refuse_source(snapshotter, source, error);
     return snapshot_check_whole(&now, error);
 }
 

@@ -13,9 +13,9 @@ struct snapshot_unpacking;
 
 /*
  * Begins with the snapshot whose mount has this source. outer stops the work, too; it may be NULL
- * and must outlive it. ERROR_UNIMPLEMENTED if the source is not the tree of an active snapshot of
- * ours, which somebody else may know; ERROR_PRECONDITION if it is damaged, or another layer is
- * being unpacked there. End with snapshot_unpacking_clear.
+ * and must outlive it. ERROR_UNIMPLEMENTED if the source is none of our trees, since somebody else
+ * may know it; ERROR_PRECONDITION if it is one of ours and no active snapshot (any more), is
+ * damaged, or another layer is being unpacked there. End with snapshot_unpacking_clear.
  */
 int snapshot_unpacking_begin(struct snapshotter *snapshotter, const char *source,
                              const struct cancel *outer, struct snapshot_unpacking **out_unpacking,

@@ -27,15 +27,15 @@ static void a_layer_goes_into_active_snapshots_alone(void **state)
     owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
     make_image("image");
     assert_int_equal(view("view", "image", &mount), 0);
-    assert_int_equal(begin(mount.source, &unpacking, NULL), ERROR_UNIMPLEMENTED);
+    assert_int_equal(begin(mount.source, &unpacking, NULL), ERROR_PRECONDITION);
     assert_int_equal(begin("/", &unpacking, NULL), ERROR_UNIMPLEMENTED);
     assert_int_equal(begin("", &unpacking, NULL), ERROR_UNIMPLEMENTED);
     assert_int_equal(prepare("active", "image", NULL), 0);
     owned(mem_free) char *source = source_of("active");
     owned(mem_free) char *below = mem_printf("%s/x", source);
     owned(mem_free) char *detour = mem_printf("%s/../fs", source);
-    assert_int_equal(begin(below, &unpacking, NULL), ERROR_UNIMPLEMENTED);
-    assert_int_equal(begin(detour, &unpacking, NULL), ERROR_UNIMPLEMENTED);
+    assert_int_equal(begin(below, &unpacking, NULL), ERROR_PRECONDITION);
+    assert_int_equal(begin(detour, &unpacking, NULL), ERROR_PRECONDITION);
     assert_int_equal(begin(source, &unpacking, NULL), 0);
     assert_int_equal(faccessat(snapshot_unpacking_fd(unpacking), "file", F_OK, 0), 0);
     assert_string_equal(snapshot_unpacking_record(unpacking)->key, "active");
@@ -55,7 +55,7 @@ static void a_commit_waits_for_no_layer_but_is_refused(void **state)
     assert_non_null(strstr(error.message, "being unpacked"));
     snapshot_unpacking_clear(&unpacking);
     assert_int_equal(commit("active", "image", "", &error), 0);
-    assert_int_equal(begin(source, &unpacking, NULL), ERROR_UNIMPLEMENTED);
+    assert_int_equal(begin(source, &unpacking, NULL), ERROR_PRECONDITION);
 }
 
 static void a_removal_stops_the_layer(void **state)
