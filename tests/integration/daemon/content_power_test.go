@@ -25,6 +25,7 @@ import (
 const (
 	powerCuts    = 4
 	powerWriters = 8
+	powerHeld    = 24 << 20 // bytes that a writer leaves in the store: they must fit, however fast it is
 )
 
 // promises are what a store has acknowledged.
@@ -73,10 +74,25 @@ func (p *promises) keep(f func()) {
 	f()
 }
 
+func (p *promises) size(dgst digest.Digest) (size int) {
+	p.keep(func() { size = p.made[dgst] })
+	return size
+}
+
 // work writes, labels and deletes blobs until it is told to stop. Before a call that takes something back, the
 // promise is withdrawn.
 func (p *promises) work(c contents, seed int64, stop <-chan bool) error {
 	random := rand.New(rand.NewSource(seed))
+	var held []digest.Digest
+	bytes := 0
+	remove := func(dgst digest.Digest) error {
+		p.keep(func() { delete(p.made, dgst) })
+		err := c.delete(dgst)
+		if err == nil {
+			p.keep(func() { p.deleted[dgst] = true })
+		}
+		return err
+	}
 	for n := 0; ; n++ {
 		select {
 		case <-stop:
@@ -95,17 +111,23 @@ func (p *promises) work(c contents, seed int64, stop <-chan bool) error {
 		p.keep(func() { p.made[dgst] = len(data) })
 		switch random.Intn(4) {
 		case 0:
-			p.keep(func() { delete(p.made, dgst) })
-			if err := c.delete(dgst); err != nil {
+			if err := remove(dgst); err != nil {
 				return err
 			}
-			p.keep(func() { p.deleted[dgst] = true })
+			continue
 		case 1:
 			label := numbered("l", n)
 			if _, err := c.update(contentapi.Info{Digest: dgst, Labels: harness.Labels("of", label)}); err != nil {
 				return err
 			}
 			p.keep(func() { p.labels[dgst] = label })
+		}
+		held = append(held, dgst)
+		for bytes += len(data); bytes > powerHeld; held = held[1:] {
+			bytes -= p.size(held[0])
+			if err := remove(held[0]); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -156,7 +178,7 @@ func TestContentAPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
 	for _, fs := range []string{"xfs", "btrfs", "ext4"} {
 		fs := fs
 		t.Run(fs, func(t *testing.T) {
-			image := harness.VolumeImage(t, fs, 640)
+			image := harness.VolumeImage(t, fs, 1024)
 			dir := t.TempDir()
 			folder := filepath.Join(dir, "volume")
 			unmount := harness.Mount(t, fs, image, folder)
