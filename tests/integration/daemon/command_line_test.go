@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,12 +63,18 @@ func TestBadOptionsAreRefusedByName(t *testing.T) {
 func TestBadConfigurationIsRefusedWithItsPlace(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "clonefs.toml")
-	args := []string{"--root", filepath.Join(dir, "root"), "--address", newSocket(t), "--config", file}
+	socket := newSocket(t)
+	args := []string{"--root", filepath.Join(dir, "root"), "--address", socket, "--config", file}
 	for text, words := range map[string][]string{
-		"no_such_key = 1\n":          {file, "no_such_key", ":1:"},
-		"\n[no_such_section]\na=1\n": {file},
-		"root = 5\n":                 {file, "root", ":1:"},
-		"what is this\n":             {file, ":1:"},
+		"no_such_key = 1\n":                                             {file, "no_such_key", ":1:"},
+		"\n[no_such_section]\na=1\n":                                    {file},
+		"root = 5\n":                                                    {file, "root", ":1:"},
+		"what is this\n":                                                {file, ":1:"},
+		"[containerd]\nnamespace = \"\"\n":                              {file, "namespace", ":2:"},
+		"[containerd]\nnamespace = \"a/b\"\n":                           {file, "a/b", ":2:"},
+		"[containerd.other]\nnamespace = \"a..b\"\n":                    {file, "a..b", ":2:"},
+		"[containerd]\naddress = \"containerd.sock\"\n":                 {file, "absolute", ":2:"},
+		"[containerd.other]\naddress = " + strconv.Quote(socket) + "\n": {socket, "our own"},
 	} {
 		must(t, os.WriteFile(file, []byte(text), 0o600))
 		refused(t, args, words...)
