@@ -249,6 +249,7 @@ static int take_basic(struct pax *pax, struct record *record, struct error *erro
         pax->has_size = true;
         pax->size = to_number(record->value);
     } else {
+        pax->has_link |= strcmp(key, "linkpath") == 0;
         pax_pass(pax, key, record->value, record->size);
     }
     return 0;

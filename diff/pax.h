@@ -28,6 +28,7 @@ struct pax {
     const char *file_flags; /* SCHILY.fflags, or NULL; into the text */
     bool has_size;
     uint64_t size; /* of the data in the archive, if has_size */
+    bool has_link; /* linkpath is among what is passed on */
     bool sparse;   /* there are GNU.sparse records */
     bool data_map; /* the map of the sparse file comes before its data */
     char *passed;  /* records that are passed on */

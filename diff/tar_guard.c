@@ -27,7 +27,7 @@ static const struct field mtime_field = {136, 12};
 static const struct field checksum_field = {148, 8};
 static const struct field major_field = {329, 8};
 static const struct field minor_field = {337, 8};
-enum { TYPE_OFFSET = 156, MAGIC_OFFSET = 257 };
+enum { TYPE_OFFSET = 156, LINK_OFFSET = 157, MAGIC_OFFSET = 257 };
 
 static const char zeros[BLOCK];
 static const char ustar[8] = {'u', 's', 't', 'a', 'r', '\0', '0', '0'};
@@ -312,6 +312,10 @@ static int finish_group(struct tar_guard *guard, char *block)
         write_number(block, size_field, 0);
     }
     guard->padding_left = (unsigned) (-guard->data_left % BLOCK);
+    /* libarchive overlooks a long name of a link without a short one, and Go writes no short one if
+     * nothing of the name is ASCII. */
+    if (pax->has_link || guard->long_link)
+        block[LINK_OFFSET] = '-';
     write_checksum(block);
     if (guard->long_name)
         pax_pass(pax, "path", guard->long_name, strlen(guard->long_name));

@@ -243,6 +243,24 @@ static void names_are_bytes(void **state)
     assert_false(apply_exists(&fixture, "other"));
 }
 
+/* As Go writes names without any ASCII: nothing of them is in the header. */
+static void a_record_alone_may_have_the_name(void **state)
+{
+    APPLY_FIXTURE(fixture, state);
+    layer_tar_pax_text(&fixture.tar, "path", "\xe6\x96\x87");
+    layer_tar_file(&fixture.tar, "", 0644, "x");
+    layer_tar_pax_text(&fixture.tar, "linkpath", "\xe6\x96\x87");
+    layer_tar_symlink(&fixture.tar, "soft", "");
+    layer_tar_pax_text(&fixture.tar, "linkpath", "\xe6\x96\x87");
+    layer_tar_link(&fixture.tar, "hard", "");
+    layer_tar_special(&fixture.tar, 'K', "\xe6\x96\x87", 4);
+    layer_tar_link(&fixture.tar, "gnu", "");
+    apply_well(&fixture);
+    assert_target(&fixture, "soft", "\xe6\x96\x87");
+    assert_content(&fixture, "hard", "x");
+    assert_content(&fixture, "gnu", "x");
+}
+
 static void pax_records_count_more_than_the_header(void **state)
 {
     APPLY_FIXTURE(fixture, state);
@@ -467,6 +485,7 @@ int main(void)
         VOLUME_TEST(names_may_have_a_prefix),
         VOLUME_TEST(names_may_be_long),
         VOLUME_TEST(names_are_bytes),
+        VOLUME_TEST(a_record_alone_may_have_the_name),
         VOLUME_TEST(pax_records_count_more_than_the_header),
         VOLUME_TEST(of_two_pax_headers_the_second_counts),
         VOLUME_TEST(malformed_pax_records_are_refused),

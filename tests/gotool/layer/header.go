@@ -74,6 +74,7 @@ func (h *header) setName(name string, out *bytes.Buffer, pax *records) {
 	} else {
 		h.form = PAX
 		pax.add("path", name)
+		name = onlyASCII(name)
 	}
 	copy(h.b[:100], name)
 }
@@ -85,6 +86,7 @@ func (h *header) setLink(link string, out *bytes.Buffer, pax *records) {
 		} else {
 			h.form = PAX
 			pax.add("linkpath", link)
+			link = onlyASCII(link)
 		}
 	}
 	copy(h.b[157:257], link)
@@ -92,6 +94,16 @@ func (h *header) setLink(link string, out *bytes.Buffer, pax *records) {
 
 func needsRecord(text string) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return r >= 0x80 }) >= 0
+}
+
+// onlyASCII is what Go's writer puts into the header when a record has the whole: maybe nothing.
+func onlyASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 0x80 {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // split finds the two parts of a name as ustar has them.
