@@ -17,7 +17,7 @@
  */
 #define BLOCK_BYTES ((size_t) 256 << 10)
 enum {
-    BLOCKS = 16,
+    BLOCKS = 32,
     BLOCKS_TO_TAKE = 3, /* so many wake who waits for filled ones */
     BLOCKS_TO_FILL = 8, /* so many wake who waits for free ones */
     CANCEL_INTERVAL_MS = 50

@@ -61,8 +61,9 @@ run_go_test() {
     return "$status"
 }
 
-# volume_make FS SIZE: a fresh file system in a sparse file, mounted on $work/FS. FS is xfs, btrfs or ext4.
-# Fails with a reason on standard output where that is not possible here.
+# volume_make FS SIZE [direct]: a fresh file system in a sparse file, mounted on $work/FS. FS is xfs, btrfs or ext4.
+# direct: this machine does not cache the file, as it does not cache a disk. Fails with a reason on standard output
+# where a volume is not possible here.
 volume_make() {
     local fs=$1 size=$2 log=$work/volume.log
     [ "$(id -u)" = 0 ] || { echo "not root, cannot mount a $fs volume"; return 1; }
@@ -72,10 +73,21 @@ volume_make() {
     [ "$fs" = ext4 ] && options='-q -F'
     truncate -s "$size" "$work/$fs.img" && mkdir "$work/$fs" || return 1
     # shellcheck disable=SC2086
-    if ! { "mkfs.$fs" $options "$work/$fs.img" && mount -o loop "$work/$fs.img" "$work/$fs"; } >"$log" 2>&1; then
+    if ! { "mkfs.$fs" $options "$work/$fs.img" && volume_mount "$work/$fs.img" "$work/$fs" "${3:-}"; } >"$log" 2>&1; then
         echo "cannot make a $fs volume: $(tail -n 1 "$log")"
         return 1
     fi
+}
+
+# The loop device goes with the mount.
+volume_mount() {
+    local image=$1 folder=$2 device
+    [ "$3" = direct ] || { mount -o loop "$image" "$folder"; return; }
+    device=$(losetup --find --show --direct-io=on "$image") || return
+    mount "$device" "$folder"
+    local status=$?
+    losetup --detach "$device"
+    return "$status"
 }
 
 mounts_below_work() {
