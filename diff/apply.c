@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/fault.h"
+#include "base/flush_ahead.h"
 #include "base/mem.h"
 #include "diff/apple_member.h"
 #include "diff/archive.h"
@@ -27,6 +28,7 @@ static void apply_clear(struct apply *apply)
     layer_archive_clear(&apply->archive);
     apple_member_clear(&apply->held);
     file_flags_clear(&apply->flags);
+    flush_ahead_clear(&apply->unpacking.flush);
 }
 
 /* Prepends the entry's name to an error. */
@@ -130,6 +132,8 @@ int layer_apply(int root_fd, struct layer_stream *stream, const struct layer_app
     struct places *places =
         places_new(root_fd, options->limits.path_depth, &apply.unpacking.unpacked);
     apply.unpacking.places = places;
+    if (options->flush_ahead)
+        apply.unpacking.flush = flush_ahead_new(root_fd);
     int code = layer_archive_open(stream, &options->limits, &apply.archive, error);
     if (code == 0)
         code = take_all(&apply, error);

@@ -24,7 +24,7 @@ struct layer_apply_options {
     struct layer_limits limits;
     enum layer_appledouble appledouble;
     bool file_flags;             /* restore what SCHILY.fflags says */
-    bool push;                   /* start to write data to disk as soon as a file is complete */
+    bool flush_ahead;            /* what is written will be flushed: begin with it meanwhile */
     const struct cancel *cancel; /* polled between files and blocks; may be NULL */
 };
 

@@ -14,7 +14,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/volume.h"
 #include "diff/attributes.h"
 #include "diff/entry_path.h"
 #include "diff/whiteout.h"
@@ -22,9 +21,6 @@
 
 /* The other writers of a tree may get in our way so many times. */
 enum { TRIES_MAX = 8 };
-
-/* From this size on a file is written to disk as soon as it is complete. */
-#define PUSH_MIN ((uint64_t) 64 << 10)
 
 /* One entry being made. */
 struct making {
@@ -39,6 +35,14 @@ struct making {
 
 static atomic_ulong device_count;
 
+/* The smallest file costs a block. */
+static void note_written(struct unpacking *unpacking)
+{
+    const struct layer_apply_result *result = &unpacking->result;
+    if (unpacking->flush)
+        flush_ahead_note(unpacking->flush, result->bytes + result->entries * 4096);
+}
+
 static int write_piece(struct making *making, const struct archive_piece *piece,
                        struct error *error)
 {
@@ -50,6 +54,7 @@ static int write_piece(struct making *making, const struct archive_piece *piece,
         fd_write_all(making->fd, &segment, 1, piece->offset) != 0)
         return unpacking_errno(error, "cannot write the data");
     making->unpacking->result.bytes += piece->size;
+    note_written(making->unpacking);
     return 0;
 }
 
@@ -80,14 +85,9 @@ static int write_content(struct making *making, const struct entry_content *cont
         return error_set(error, ERROR_NO_SPACE,
                          "the file has %" PRIu64 " bytes, more than %" PRIu64, making->item->size,
                          max);
-    int code = content->archive ? write_archived(making, content->archive, error)
-               : whole.size > 0 ? write_piece(making, &whole, error)
-                                : 0;
-    /* A failure of the disk is reported here or by the flush at the end. */
-    if (code == 0 && making->unpacking->options->push && making->item->size >= PUSH_MIN &&
-        volume_push(making->fd, 0, making->item->size) != 0)
-        code = error_errno(error, "cannot write the data");
-    return code;
+    if (content->archive)
+        return write_archived(making, content->archive, error);
+    return whole.size > 0 ? write_piece(making, &whole, error) : 0;
 }
 
 static int make_node(const struct making *making, mode_t type)

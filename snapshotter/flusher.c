@@ -20,7 +20,9 @@ struct flusher {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool work; /* under lock, like all below */
+    uint64_t *held; /* trees; under lock, like all below */
+    size_t held_count;
+    bool work;
     bool stopping;
     bool finished;
     bool lost; /* the flusher's own: a flush failed, and the damage is not recorded yet */
@@ -54,13 +56,32 @@ static int list_unflushed(struct flusher *flusher, struct flushed_trees *trees, 
     return rc;
 }
 
+static bool is_held(const struct flusher *flusher, uint64_t tree)
+{
+    for (size_t i = 0; i < flusher->held_count; i++)
+        if (flusher->held[i] == tree)
+            return true;
+    return false;
+}
+
+/* Whether one of the trees needs a flush now. */
+static bool are_due(struct flusher *flusher, const struct flushed_trees *trees)
+{
+    (void) pthread_mutex_lock(&flusher->lock);
+    bool due = false;
+    for (size_t i = 0; !due && i < trees->count; i++)
+        due = flusher->stopping || !is_held(flusher, trees->list[i].tree);
+    (void) pthread_mutex_unlock(&flusher->lock);
+    return due;
+}
+
 /* The root's descriptor was opened before the first write, so that no error is missed. */
 static void flush_once(struct flusher *flusher)
 {
     struct error error = {0};
     struct flushed_trees trees = {0};
     int rc = list_unflushed(flusher, &trees, &error);
-    if (rc == 0 && trees.count > 0) {
+    if (rc == 0 && are_due(flusher, &trees)) {
         int64_t started = clock_monotonic_ms();
         if (fault_point("flush") != 0 || volume_flush(flusher->root->fd) != 0) {
             (void) error_errno(&error, "the volume reported that writes were lost");
@@ -137,6 +158,26 @@ void flusher_wake(struct flusher *flusher)
     (void) pthread_mutex_unlock(&flusher->lock);
 }
 
+void flusher_hold(struct flusher *flusher, uint64_t tree)
+{
+    (void) pthread_mutex_lock(&flusher->lock);
+    flusher->held =
+        mem_resize(flusher->held, flusher->held_count + 1, sizeof *flusher->held);
+    flusher->held[flusher->held_count++] = tree;
+    (void) pthread_mutex_unlock(&flusher->lock);
+}
+
+void flusher_release(struct flusher *flusher, uint64_t tree)
+{
+    (void) pthread_mutex_lock(&flusher->lock);
+    size_t i = 0;
+    while (flusher->held[i] != tree)
+        i++;
+    flusher->held[i] = flusher->held[--flusher->held_count];
+    (void) pthread_mutex_unlock(&flusher->lock);
+    flusher_wake(flusher);
+}
+
 bool flusher_close(struct flusher *flusher, int timeout_ms)
 {
     if (!flusher)
@@ -155,6 +196,7 @@ bool flusher_close(struct flusher *flusher, int timeout_ms)
     (void) pthread_join(flusher->thread, NULL);
     (void) pthread_mutex_destroy(&flusher->lock);
     (void) pthread_cond_destroy(&flusher->changed);
+    mem_free(&flusher->held);
     free(flusher);
     return true;
 }

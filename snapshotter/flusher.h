@@ -19,6 +19,11 @@ int flusher_open(struct store *store, const struct store_root *root, unsigned de
 /* Something was noted. */
 void flusher_wake(struct flusher *flusher);
 
+/* A tree that is being filled, and will be flushed by who fills it: a flush for it alone would take
+ * half of it to disk now, in that one's way. Until flusher_release, which wakes the flusher. */
+void flusher_hold(struct flusher *flusher, uint64_t tree);
+void flusher_release(struct flusher *flusher, uint64_t tree);
+
 /* Flushes once more without delay and stops; false if that took longer than timeout_ms: the thread
  * is still there then and uses the store. NULL is allowed. */
 bool flusher_close(struct flusher *flusher, int timeout_ms);

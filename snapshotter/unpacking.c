@@ -49,6 +49,7 @@ static int pin_target(struct snapshot_unpacking *unpacking, const char *source, 
     if (rc != 0)
         return rc;
     unpacking->pinned = true;
+    flusher_hold(snapshotter->flusher, record->tree);
     found = snapshot_find_by_source(snapshotter, source, &now, error);
     if (found < 0)
         return found;
@@ -152,6 +153,7 @@ void snapshot_unpacking_clear(struct snapshot_unpacking **inout_unpacking)
     struct snapshotter *snapshotter = unpacking->snapshotter;
     fd_close(&unpacking->fd);
     if (unpacking->pinned) {
+        flusher_release(snapshotter->flusher, unpacking->record.tree);
         pins_unwrite(snapshotter->pins, unpacking->record.snapshotter, unpacking->record.key);
         usage_cache_drop(snapshotter->usage, unpacking->record.tree);
     }

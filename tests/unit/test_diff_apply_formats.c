@@ -464,7 +464,7 @@ static void data_may_come_in_any_pieces(void **state)
     layer_tar_entry(&fixture.tar, '0', "big", 0644, "", size);
     layer_tar_data(&fixture.tar, data, size);
     layer_tar_file(&fixture.tar, "after", 0644, "x");
-    fixture.options.push = true;
+    fixture.options.flush_ahead = true;
     apply_well(&fixture);
     assert_content(&fixture, "big", data);
     assert_content(&fixture, "after", "x");

@@ -166,6 +166,43 @@ static void a_clone_knows_its_origin_and_when_it_was_made(void **state)
     assert_false(held_tree_is_clone_of(&child, &image, &cloned));
 }
 
+static size_t count_unflushed(void)
+{
+    owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
+    owned(mem_free) struct store_unflushed *list = NULL;
+    size_t count = 0;
+    assert_int_equal(store_read_begin(snapshots.store, &txn, NULL), 0);
+    assert_int_equal(store_tree_list_unflushed(&txn, &list, &count, NULL), 0);
+    return count;
+}
+
+static void nobody_flushes_a_tree_that_is_being_filled(void **state)
+{
+    (void) state;
+    struct snapshot_unpacking *unpacking = NULL;
+    close_all();
+    snapshots.options.flush_delay_ms = 200;
+    open_all();
+    assert_int_equal(prepare("active", "", NULL), 0);
+    owned(mem_free) char *source = source_of("active");
+    assert_int_equal(begin(source, &unpacking, NULL), 0);
+    (void) usleep(800000);
+    assert_int_equal(count_unflushed(), 1);
+    snapshot_unpacking_clear(&unpacking);
+    for (int i = 0; i < 500 && count_unflushed() > 0; i++)
+        (void) usleep(10000);
+    assert_int_equal(count_unflushed(), 0);
+    /* For others it is done nevertheless. */
+    assert_int_equal(prepare("another", "", NULL), 0);
+    owned(mem_free) char *other = source_of("another");
+    assert_int_equal(begin(other, &unpacking, NULL), 0);
+    assert_int_equal(prepare("third", "", NULL), 0);
+    for (int i = 0; i < 500 && count_unflushed() > 0; i++)
+        (void) usleep(10000);
+    assert_int_equal(count_unflushed(), 0);
+    snapshot_unpacking_clear(&unpacking);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +220,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_held_tree_is_not_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_clone_knows_its_origin_and_when_it_was_made, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(nobody_flushes_a_tree_that_is_being_filled, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
