@@ -204,7 +204,7 @@ func (r *layerRows) once(w *way, file string, round int) error {
 			return err
 		}
 	}
-	if err := w.s.remove(key); err != nil {
+	if err := w.s.removeAll(key, mounts); err != nil {
 		return err
 	}
 	return w.s.settle()

@@ -197,6 +197,25 @@ func (s *stock) remove(key string) error {
 	return err
 }
 
+// removeAll waits for the end of it: containerd lets its garbage collection delete what was removed.
+func (s *stock) removeAll(key string, mounts []*types.Mount) error {
+	dir, err := folder(mounts)
+	if err == nil {
+		err = s.remove(key)
+	}
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(settleBound); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		_, err := os.Stat(dir)
+		half, _ := filepath.Glob(filepath.Join(dir, "../../rm-*")) // of overlayfs and native
+		if os.IsNotExist(err) && len(half) == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is still there", dir)
+}
+
 func (s *stock) apply(layer *types.Descriptor, mounts []*types.Mount) (*types.Descriptor, error) {
 	ctx, cancel := layerContext()
 	defer cancel()
