@@ -26,10 +26,12 @@
 #define MIN_PING_INTERVAL_MS 5000
 #define MAX_STREAMS 4096
 
+/* A big clone leaves the CPU to any small call: it has the rest of a machine that has nothing else to
+ * do all the same. */
 static const struct lane_options lane_defaults[RPC_LANE_COUNT] = {
     [RPC_LANE_QUICK] = {.name = "quick", .threads = 4},
     [RPC_LANE_TXN] = {.name = "txn", .threads = 32},
-    [RPC_LANE_CLONE] = {.name = "clone", .threads = 4},
+    [RPC_LANE_CLONE] = {.name = "clone", .threads = 4, .nice_value = 5},
     [RPC_LANE_BULK] = {.name = "bulk", .threads = 4},
     [RPC_LANE_LAYER] = {.name = "layer", .threads = 3},
     [RPC_LANE_WALK] = {.name = "walk", .threads = 1, .nice_value = 10},
