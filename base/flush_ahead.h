@@ -13,7 +13,7 @@ struct flush_ahead;
 /* The volume of the directory. Does nothing where it cannot be opened. */
 struct flush_ahead *flush_ahead_new(int dirfd);
 
-/* So much was written since flush_ahead_new, of which part is on its way already. Not thread-safe. */
+/* So much was written since flush_ahead_new. Not thread-safe. */
 void flush_ahead_note(struct flush_ahead *ahead, uint64_t bytes);
 
 /* Waits for a flush that has begun. For owned(); NULL is allowed. */

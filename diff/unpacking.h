@@ -14,7 +14,7 @@ struct unpacking {
     struct path_set unpacked; /* what the archive itself made, by entry_path_id */
     struct layer_apply_result result;
     struct flush_ahead *flush; /* NULL unless options ask for it */
-    uint64_t looked; /* entries that opaque whiteouts looked at */
+    uint64_t looked;           /* entries that opaque whiteouts looked at */
 };
 
 /* Removes what is called name in place, whatever it is; missing is fine. What tree_remove says. */

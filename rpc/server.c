@@ -26,8 +26,8 @@
 #define MIN_PING_INTERVAL_MS 5000
 #define MAX_STREAMS 4096
 
-/* A big clone leaves the CPU to any small call: it has the rest of a machine that has nothing else to
- * do all the same. */
+/* A big clone leaves the CPU to any small call: it has the rest of a machine that has nothing else
+ * to do all the same. */
 static const struct lane_options lane_defaults[RPC_LANE_COUNT] = {
     [RPC_LANE_QUICK] = {.name = "quick", .threads = 4},
     [RPC_LANE_TXN] = {.name = "txn", .threads = 32},

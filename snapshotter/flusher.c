@@ -161,8 +161,7 @@ void flusher_wake(struct flusher *flusher)
 void flusher_hold(struct flusher *flusher, uint64_t tree)
 {
     (void) pthread_mutex_lock(&flusher->lock);
-    flusher->held =
-        mem_resize(flusher->held, flusher->held_count + 1, sizeof *flusher->held);
+    flusher->held = mem_resize(flusher->held, flusher->held_count + 1, sizeof *flusher->held);
     flusher->held[flusher->held_count++] = tree;
     (void) pthread_mutex_unlock(&flusher->lock);
 }
