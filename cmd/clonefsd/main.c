@@ -15,6 +15,7 @@
 #include "base/notify.h"
 #include "base/process.h"
 #include "cmd/clonefsd/options.h"
+#include "cmd/clonefsd/probe.h"
 #include "content/content.h"
 #include "content/service.h"
 #include "diff/service.h"
@@ -247,6 +248,8 @@ static int run(const struct options *options, struct error *error)
 {
     log_set_level(options->log_level);
     process_prepare();
+    if (options->probe)
+        return probe(options->probe, error);
     if (options->adopt_content)
         return adopt(options, error);
     return options->forget_snapshotter ? forget(options, error) : serve(options, error);

@@ -16,6 +16,7 @@ const char options_usage[] =
     "usage: clonefsd [--root DIR] [--address SOCKET] [--config FILE] [--log-level LEVEL]\n"
     "       clonefsd --forget-snapshotter NAME [--root DIR] [--config FILE]\n"
     "       clonefsd --adopt-content DIR [--root DIR] [--config FILE]\n"
+    "       clonefsd --probe DIR\n"
     "       clonefsd --version | --help\n"
     "\n"
     "  --root DIR                 the store; all of it on one volume (" DEFAULT_ROOT ")\n"
@@ -27,6 +28,9 @@ const char options_usage[] =
     "  --adopt-content DIR        take over the blobs of containerd's own content store DIR and\n"
     "                             exit (daemon stopped); DIR is\n"
     "                             CONTAINERD-ROOT/io.containerd.content.v1.content\n"
+    "  --probe DIR                try what the volume of the folder DIR can do, print one line "
+    "for\n"
+    "                             each answer, and exit\n"
     "  --version                  print the version and exit\n";
 
 struct arguments {
@@ -36,6 +40,7 @@ struct arguments {
     const char *log_level;
     const char *forget_snapshotter;
     const char *adopt_content;
+    const char *probe;
 };
 
 /* The place of a flag that takes a value, or NULL. */
@@ -49,7 +54,8 @@ static const char **find_flag(struct arguments *arguments, const char *name, siz
                  {"--config", &arguments->config},
                  {"--log-level", &arguments->log_level},
                  {"--forget-snapshotter", &arguments->forget_snapshotter},
-                 {"--adopt-content", &arguments->adopt_content}};
+                 {"--adopt-content", &arguments->adopt_content},
+                 {"--probe", &arguments->probe}};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         if (strlen(flags[i].name) == length && strncmp(flags[i].name, name, length) == 0)
             return flags[i].place;
@@ -128,9 +134,14 @@ int options_read(int argc, char **argv, struct options *out_options, struct erro
         setting_text(&options->forget_snapshotter, arguments.forget_snapshotter);
     if (arguments.adopt_content)
         setting_text(&options->adopt_content, arguments.adopt_content);
-    if (rc == 0 && arguments.forget_snapshotter && arguments.adopt_content)
+    if (arguments.probe)
+        setting_text(&options->probe, arguments.probe);
+    if (rc == 0 && (arguments.forget_snapshotter != NULL) + (arguments.adopt_content != NULL) +
+                           (arguments.probe != NULL) >
+                       1)
         rc = error_set(error, ERROR_INVALID,
-                       "--forget-snapshotter and --adopt-content are two commands: give one");
+                       "--forget-snapshotter, --adopt-content and --probe are three commands: "
+                       "give one");
     return rc == 0 ? check_containerds(options, error) : rc;
 }
 
@@ -140,6 +151,7 @@ void options_clear(struct options *options)
     mem_free(&options->address);
     mem_free(&options->forget_snapshotter);
     mem_free(&options->adopt_content);
+    mem_free(&options->probe);
     for (size_t i = 0; i < options->containerd_count; i++) {
         mem_free(&options->containerds[i].snapshotter);
         mem_free(&options->containerds[i].address);

@@ -22,6 +22,7 @@ struct options {
     size_t containerd_count;
     char *forget_snapshotter; /* NULL, or a one-off command, like the next */
     char *adopt_content;
+    char *probe;
     bool show_version;
     bool show_help;
 };

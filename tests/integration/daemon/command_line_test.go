@@ -105,6 +105,20 @@ func TestVersionIsPrinted(t *testing.T) {
 	}
 }
 
+func TestProbeAnswersAndLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	output, code := harness.Run(harness.Bound(harness.StopBound), "--probe", dir)
+	equal(t, "exit status", code, 0)
+	for _, line := range []string{"clonefsd ", "\nfile system: ", "\na file is cloned by one call, sharing its data: ", "\nnames may differ by case: yes\n"} {
+		if !strings.Contains("\n"+output, line) {
+			t.Errorf("%q is not in\n%s", line, output)
+		}
+	}
+	equal(t, "files left", names(t, dir), "[]")
+	refused(t, []string{"--probe", filepath.Join(dir, "missing")}, "missing", "No such file")
+	refused(t, []string{"--probe", dir, "--adopt-content", dir}, "--probe", "one")
+}
+
 func TestRootOnTwoVolumesIsRefused(t *testing.T) {
 	harness.NeedRoot(t)
 	d, s := start(t)
