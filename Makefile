@@ -4,6 +4,7 @@
 # make demo       installs what is missing (Debian 12, root), builds, shows the main job, cleans up
 # make check      installs what is missing (Debian 12, root), builds and runs every test
 # make check-clients   newer containerd, dockerd, BuildKit; downloads them into build/clients
+# make check-darwin    compiles and links the daemon for macOS; needs npm for the compiler
 # make test       unit tests          make lint    clang-format, clang-tidy, cppcheck, include arrows
 # make bench      table of ratios     make format  clang-format in place
 # make fuzz       fuzzers for FUZZ_SECONDS each
@@ -70,9 +71,10 @@ FUZZ_TESTS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(OUT)/fuzz/%)
 TOOLS := $(TOOL_SOURCES:tests/tools/%.c=$(OUT)/tools/%)
 
 .DELETE_ON_ERROR:
-.PHONY: all test check check-clients demo lint format bench fuzz install clean
+.PHONY: all protos test check check-clients check-darwin demo lint format bench fuzz install clean
 .SECONDARY:
 all: $(BIN)/clonefsd
+protos: $(PROTO_H)
 
 $(BIN)/clonefsd: $(OBJS)
 	@mkdir -p $(@D)
@@ -145,6 +147,9 @@ check-clients:
 	$(Q)scripts/install-deps check
 	$(Q)$(MAKE) all
 	$(Q)tests/integration/clients/run build/bin/clonefsd
+check-darwin:
+	$(Q)scripts/install-deps check
+	$(Q)scripts/check-darwin
 demo:
 	$(Q)scripts/demo
 bench:

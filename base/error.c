@@ -67,7 +67,7 @@ int error_errno(struct error *error, const char *format, ...)
     format_message(error, format, arguments);
     va_end(arguments);
     char buffer[128];
-    append_message(error, ": ", strerror_r(sys, buffer, sizeof buffer));
+    append_message(error, ": ", error_number_text(sys, buffer, sizeof buffer));
     errno = sys;
     return code;
 }

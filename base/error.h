@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * Errors. A function that can fail returns 0, or a positive answer that its header documents, or
@@ -43,6 +44,9 @@ int error_set(struct error *error, enum error_code code, const char *format, ...
  * missing snapshot. Returns the code; errno is kept.
  */
 int error_errno(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What the system calls errno sys: a text that lives as long as the buffer. */
+const char *error_number_text(int sys, char *buffer, size_t size);
 
 /* Prepends "text: " to what is there and returns its code, which a NULL error does not know. Say
  * what was done to which key. */

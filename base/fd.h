@@ -38,6 +38,10 @@ int fd_publish_small(int dirfd, const char *name, const char *data, size_t size,
  * Returns how many, or -1. */
 ssize_t fd_read_cached(int fd, void *buffer, size_t size, uint64_t offset);
 
+/* A path that leads to what fd is open on, for those who take nothing else. False if there is none,
+ * or it is longer than size. */
+bool fd_path(int fd, char *out, size_t size);
+
 /* Writes the segments one after the other at offset. 0, or -1 and errno: part of them may be there
  * then. */
 int fd_write_all(int fd, const struct iovec *segments, size_t count, uint64_t offset);

@@ -29,7 +29,19 @@ void *mem_alloc_array(size_t count, size_t size)
 
 void *mem_resize(void *memory, size_t count, size_t size)
 {
-    return check(reallocarray(memory, count ? count : 1, size ? size : 1));
+    size_t bytes = 0;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return check(NULL);
+    return check(realloc(memory, bytes ? bytes : 1));
+}
+
+const char *mem_last(const void *memory, int byte, size_t size)
+{
+    const char *bytes = memory;
+    while (size > 0)
+        if (bytes[--size] == (char) byte)
+            return bytes + size;
+    return NULL;
 }
 
 char *mem_strdup(const char *text)

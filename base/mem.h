@@ -11,6 +11,7 @@ void *mem_alloc(size_t size);                              /* zeroed */
 void *mem_alloc_array(size_t count, size_t size);          /* zeroed, overflow checked */
 void *mem_resize(void *memory, size_t count, size_t size); /* like realloc, overflow checked */
 char *mem_strdup(const char *text);
+const char *mem_last(const void *memory, int byte, size_t size); /* as memrchr(3) */
 char *mem_strndup(const char *text, size_t length);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -17,6 +17,13 @@ bool volume_is_same(int a_fd, int b_fd);
  */
 int volume_flush(int fd);
 
+/* Makes what was written to a file durable, or, where that is much cheaper, sure to be written
+ * before what volume_flush_drive is called for next (macOS). 0, or -1 and errno. */
+int volume_flush_file(int fd);
+
+/* Completes a flush that others made by fsync, which ends at the drive's own memory on macOS. */
+int volume_flush_drive(int fd);
+
 /* Starts to write a part of a file to disk and does not wait. Durable is what an fsync says; but
  * a failure of the disk, 0 or -1 and errno, is told only once, here or there. */
 int volume_push(int fd, uint64_t offset, uint64_t length);

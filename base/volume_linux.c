@@ -27,6 +27,17 @@ int volume_flush(int fd)
     return syncfs(fd);
 }
 
+int volume_flush_file(int fd)
+{
+    return fsync(fd);
+}
+
+int volume_flush_drive(int fd)
+{
+    (void) fd;
+    return 0; /* fsync did */
+}
+
 bool volume_reserve(int fd, uint64_t bytes)
 {
     struct stat status;

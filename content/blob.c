@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -11,6 +10,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stat.h"
+#include "base/volume.h"
 #include "content/internal.h"
 #include "store/ingests.h"
 
@@ -178,7 +179,7 @@ int blob_flush(int fd, struct error *error)
         return error_errno(error, "cannot read the attributes of the data");
     bool writable = (before.st_mode & 0222) != 0;
     if (fault_point("commit.flush") == 0 && (!writable || fchmod(fd, blob_mode) == 0) &&
-        fsync(fd) == 0)
+        volume_flush_file(fd) == 0)
         return 0;
     int code = error_errno(error, "cannot make the data of the blob durable");
     if (writable)

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -12,6 +11,7 @@
 #include "base/id_list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stat.h"
 #include "content/internal.h"
 
 /* The next writer opens the file for writing; a kill amid a commit left it read-only. */

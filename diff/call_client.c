@@ -21,7 +21,7 @@ static void explain_unreachable(const struct containerd_client *client, struct e
     char text[128];
     (void) error_set(error, ERROR_BUSY,
                      "containerd at %s cannot be reached: %s; set [containerd] address",
-                     client->path, strerror_r(sys, text, sizeof text));
+                     client->path, error_number_text(sys, text, sizeof text));
     error->sys = sys;
 }
 

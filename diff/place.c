@@ -5,12 +5,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/stat.h"
 #include "diff/entry_path.h"
 #include "tree/os.h"
 

@@ -107,7 +107,7 @@ static const char *find_cut(const char *path)
         window = sizeof ustar->prefix + 1;
     else if (path[window - 1] == '/')
         window--;
-    const char *cut = memrchr(path, '/', window);
+    const char *cut = mem_last(path, '/', window);
     if (!cut || cut == path || (size_t) (cut - path) > sizeof ustar->prefix)
         return NULL;
     size_t name_length = length - (size_t) (cut - path) - 1;

@@ -4,11 +4,11 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/stat.h"
 #include "diff/entry_path.h"
 #include "tree/os.h"
 #include "tree/tree.h"

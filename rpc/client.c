@@ -164,7 +164,7 @@ static void explain_unavailable(struct rpc_client_stream *stream)
     int sys = errno;
     char text[128];
     (void) error_set(&stream->outcome, ERROR_BUSY, "cannot reach %s: %s", client->path,
-                     strerror_r(sys, text, sizeof text));
+                     error_number_text(sys, text, sizeof text));
     stream->outcome.sys = sys;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +44,9 @@ static int create_environment(struct store *store, int meta_fd, uint64_t map_byt
     (void) mdb_env_set_maxdbs(store->env, TABLE_COUNT);
     (void) mdb_env_set_maxreaders(store->env, MAX_READERS);
     (void) mdb_env_set_mapsize(store->env, map_bytes ? map_bytes : DEFAULT_MAP_BYTES);
-    char path[64]; /* LMDB takes paths only */
-    (void) snprintf(path, sizeof path, "/proc/self/fd/%d", meta_fd);
+    char path[PATH_MAX]; /* LMDB takes paths only */
+    if (!fd_path(meta_fd, path, sizeof path))
+        return error_errno(error, "cannot find the path of the metadata database");
     rc = mdb_env_open(store->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600);
     return rc == 0 ? 0 : store_raise(error, rc, "cannot open the metadata database");
 }

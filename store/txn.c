@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/volume.h"
 #include "store/internal.h"
 
 /*
@@ -102,6 +103,14 @@ static int grow_map(struct store *store, struct error *error)
     return 0;
 }
 
+/* LMDB has flushed the file by then. */
+static int flush_drive(struct store *store)
+{
+    mdb_filehandle_t fd = -1;
+    int rc = mdb_env_get_fd(store->env, &fd);
+    return rc != 0 || volume_flush_drive(fd) == 0 ? rc : errno;
+}
+
 static int commit(struct store_txn *txn, struct error *error)
 {
     int rc = fault_point("store.before_commit") != 0 ? errno : 0;
@@ -109,6 +118,8 @@ static int commit(struct store_txn *txn, struct error *error)
         mdb_txn_abort(txn->mdb);
     else
         rc = mdb_txn_commit(txn->mdb);
+    if (rc == 0)
+        rc = flush_drive(txn->store);
     if (rc == 0)
         (void) fault_point("store.after_commit");
     return rc == 0 ? 0 : store_raise(error, rc, "cannot commit the metadata");

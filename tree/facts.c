@@ -6,12 +6,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/stat.h"
 #include "base/volume.h"
 #include "tree/clone.h"
 #include "tree/facts_os.h"

@@ -143,7 +143,7 @@ static int open_path(int base_fd, char *path)
 {
     owned(fd_close) int step_fd = -1;
     while (strlen(path) >= PATH_MAX) {
-        char *cut = memrchr(path, '/', PATH_MAX - 1);
+        char *cut = path + (mem_last(path, '/', PATH_MAX - 1) - path);
         *cut = '\0';
         int next_fd = os_open_dir(step_fd < 0 ? base_fd : step_fd, path);
         *cut = '/';
