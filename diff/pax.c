@@ -233,30 +233,47 @@ static bool has_prefix(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* An empty value of these means: what the header says counts. */
-static int take_basic(struct pax *pax, struct record *record, struct error *error)
+/* What describes the entry itself: of several records of a key the last one counts, and an empty
+ * one means that the header does. */
+static const char *const basic_keys[] = {"path", "linkpath", "size", "uid",
+                                         "gid",  "mtime",    "atime"};
+enum { BASIC_KEYS = sizeof basic_keys / sizeof basic_keys[0] };
+
+static void pass_basic(struct pax *pax, const struct record *record)
 {
-    const char *key = record->key;
-    bool text = strcmp(key, "path") == 0 || strcmp(key, "linkpath") == 0;
-    bool number = strcmp(key, "size") == 0 || strcmp(key, "uid") == 0 || strcmp(key, "gid") == 0;
-    bool time = strcmp(key, "mtime") == 0 || strcmp(key, "atime") == 0;
-    if (record->size == 0 || !(text || number || time))
-        return 0;
-    if ((text && strlen(record->value) != record->size) ||
-        (number && !is_number(record->value, record->size)) || (time && !check_time(record)))
-        return malformed(key, error);
-    if (strcmp(key, "size") == 0) {
+    if (record->size == 0)
+        return;
+    if (strcmp(record->key, "size") == 0) {
         pax->has_size = true;
         pax->size = to_number(record->value);
-    } else {
-        pax->has_link |= strcmp(key, "linkpath") == 0;
-        pax_pass(pax, key, record->value, record->size);
+        return;
     }
+    pax->has_link |= strcmp(record->key, "linkpath") == 0;
+    pax_pass(pax, record->key, record->value, record->size);
+}
+
+static int take_basic(struct record *record, struct record basic[BASIC_KEYS], struct error *error)
+{
+    size_t index = 0;
+    const char *key = record->key;
+    while (index < BASIC_KEYS && strcmp(key, basic_keys[index]) != 0)
+        index++;
+    if (index == BASIC_KEYS)
+        return 0;
+    bool text = strcmp(key, "path") == 0 || strcmp(key, "linkpath") == 0;
+    bool time = strcmp(key, "mtime") == 0 || strcmp(key, "atime") == 0;
+    bool valid = record->size == 0 ? true
+                 : text            ? strlen(record->value) == record->size
+                 : time            ? check_time(record)
+                                   : is_number(record->value, record->size);
+    if (!valid)
+        return malformed(key, error);
+    basic[index] = *record;
     return 0;
 }
 
-static int take_record(struct pax *pax, struct record *record, const struct layer_limits *limits,
-                       struct error *error)
+static int take_record(struct pax *pax, struct record *record, struct record basic[BASIC_KEYS],
+                       const struct layer_limits *limits, struct error *error)
 {
     if (has_prefix(record->key, "SCHILY.xattr.")) {
         struct pax_xattr xattr = {.name = record->key + strlen("SCHILY.xattr."),
@@ -270,22 +287,25 @@ static int take_record(struct pax *pax, struct record *record, const struct laye
         return take_sparse(pax, record, error);
     if (strcmp(record->key, "SCHILY.fflags") == 0)
         pax->file_flags = record->value;
-    return take_basic(pax, record, error);
+    return take_basic(record, basic, error);
 }
 
 int pax_parse(struct pax *pax, char *text, size_t length, const struct layer_limits *limits,
               struct error *error)
 {
+    struct record basic[BASIC_KEYS] = {0};
     while (length > 0) {
         struct record record = {0};
         size_t size = cut_record(text, length, &record);
         if (size == 0)
             return error_set(error, ERROR_INVALID, "the pax header is malformed");
-        int code = take_record(pax, &record, limits, error);
+        int code = take_record(pax, &record, basic, limits, error);
         if (code != 0)
             return code;
         text += size;
         length -= size;
     }
+    for (size_t i = 0; i < BASIC_KEYS; i++)
+        pass_basic(pax, &basic[i]);
     return 0;
 }

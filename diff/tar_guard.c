@@ -208,6 +208,15 @@ static int take_body(struct tar_guard *guard, size_t size, char **out_text)
     return got < 0 ? (int) got : 0;
 }
 
+/* An empty one means: what the header says counts. */
+static int take_long_name(struct tar_guard *guard, size_t size, char **out_name)
+{
+    int code = take_body(guard, size, out_name);
+    if (code == 0 && (*out_name)[0] == '\0')
+        mem_free(out_name);
+    return code;
+}
+
 static int take_special(struct tar_guard *guard, const char *block, uint64_t *budget)
 {
     int64_t size = 0;
@@ -221,7 +230,8 @@ static int take_special(struct tar_guard *guard, const char *block, uint64_t *bu
     *budget -= (uint64_t) size + BLOCK;
     char type = block[TYPE_OFFSET];
     if (type == 'L' || type == 'K')
-        return take_body(guard, (size_t) size, type == 'L' ? &guard->long_name : &guard->long_link);
+        return take_long_name(guard, (size_t) size,
+                              type == 'L' ? &guard->long_name : &guard->long_link);
     char *text = NULL;
     int code = take_body(guard, (size_t) size, &text);
     if (code != 0 || type == 'g') {

@@ -299,6 +299,33 @@ static void of_two_pax_headers_the_second_counts(void **state)
     assert_false(apply_exists(&fixture, "first"));
 }
 
+static void empty_names_and_records_leave_it_to_the_header(void **state)
+{
+    static const char *const keys[] = {"size", "path", "linkpath", "uid"};
+    static const char *const values[] = {"1", "other", "other", "5"};
+    APPLY_FIXTURE(fixture, state);
+    layer_tar_special(&fixture.tar, 'K', "", 1);
+    layer_tar_special(&fixture.tar, 'L', "", 0);
+    layer_tar_symlink(&fixture.tar, "gnu", "target");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        layer_tar_pax_text(&fixture.tar, keys[i], values[i]);
+        layer_tar_pax_text(&fixture.tar, "mtime", "7");
+        layer_tar_pax_text(&fixture.tar, keys[i], values[i]);
+        layer_tar_pax_text(&fixture.tar, keys[i], "");
+        if (strcmp(keys[i], "linkpath") == 0)
+            layer_tar_symlink(&fixture.tar, keys[i], "target");
+        else
+            layer_tar_file(&fixture.tar, keys[i], 0644, "hello");
+    }
+    apply_well(&fixture);
+    assert_target(&fixture, "gnu", "target");
+    assert_content(&fixture, "size", "hello");
+    assert_content(&fixture, "path", "hello");
+    assert_target(&fixture, "linkpath", "target");
+    assert_int_equal(apply_stat(&fixture, "uid").st_uid, 0);
+    assert_int_equal(apply_stat(&fixture, "path").st_mtim.tv_sec, 7);
+}
+
 static void malformed_pax_records_are_refused(void **state)
 {
     static const char *const texts[] = {"x",
@@ -488,6 +515,7 @@ int main(void)
         VOLUME_TEST(a_record_alone_may_have_the_name),
         VOLUME_TEST(pax_records_count_more_than_the_header),
         VOLUME_TEST(of_two_pax_headers_the_second_counts),
+        VOLUME_TEST(empty_names_and_records_leave_it_to_the_header),
         VOLUME_TEST(malformed_pax_records_are_refused),
         VOLUME_TEST(sparse_files_of_format_0_0_are_unpacked),
         VOLUME_TEST(sparse_files_of_format_0_1_are_unpacked),
