@@ -232,17 +232,18 @@ static bool wait_until_gone(struct rpc_server *server, int timeout_ms)
     return gone;
 }
 
-void rpc_server_stop(struct rpc_server *server, int grace_ms)
+bool rpc_server_stop(struct rpc_server *server, int grace_ms, int cancelled_ms)
 {
     if (!server->started)
-        return;
+        return true;
     atomic_store(&server->stopping, true);
     rpc_delays_hurry(server->delays);
     rpc_tag_arm(&server->on_shutdown);
     grpc_server_shutdown_and_notify(server->core, server->queue, &server->on_shutdown);
     if (!wait_until_gone(server, grace_ms)) {
         grpc_server_cancel_all_calls(server->core);
-        (void) wait_until_gone(server, -1);
+        if (!wait_until_gone(server, cancelled_ms))
+            return false;
     }
     rpc_delays_free(server->delays);
     server->delays = NULL;
@@ -255,6 +256,7 @@ void rpc_server_stop(struct rpc_server *server, int grace_ms)
     grpc_completion_queue_shutdown(server->queue);
     (void) pthread_join(server->completion_thread, NULL);
     server->started = false;
+    return true;
 }
 
 /* Core wants a server shut down before it is destroyed, also one that never started. */

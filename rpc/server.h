@@ -64,9 +64,10 @@ int rpc_server_start(struct rpc_server *server, struct error *error);
 /* Hands over a connected, non-blocking socket. Thread-safe between start and stop. */
 void rpc_server_add_connection(struct rpc_server *server, int fd);
 
-/* Lets calls finish for grace_ms, cancels the rest, and returns when the last is gone. The listener
- * must be closed by then. */
-void rpc_server_stop(struct rpc_server *server, int grace_ms);
+/* Lets calls finish for grace_ms, cancels the rest, and returns when the last is gone; false if
+ * that took longer than cancelled_ms (-1 = no limit): then there are calls that wait for the disk,
+ * everything they use must stay, and so must the server. The listener must be closed by then. */
+bool rpc_server_stop(struct rpc_server *server, int grace_ms, int cancelled_ms);
 
 void rpc_server_free(struct rpc_server *server); /* stopped, or never started; NULL is allowed */
 

@@ -29,8 +29,8 @@
 #include "tree/trash.h"
 #include "tree/tree.h"
 
-/* SIGTERM must be answered within five seconds: calls get the first, the last flush the next,
- * gRPC's threads the rest. */
+/* SIGTERM must be answered within five seconds: calls get the first, those that were cancelled and
+ * the last flush the next, gRPC's threads the rest. */
 #define CALLS_GRACE_MS 1500
 #define FLUSH_GRACE_MS 2800
 #define CORE_GRACE_MS 300
@@ -140,16 +140,20 @@ static int start(struct daemon *daemon, const struct options *options, struct er
     return rc == 0 ? start_serving(daemon, options, error) : rc;
 }
 
-/* False if the last flush is still under way: then the store must not be closed. */
+/* False if the flush of a call, or the last one, is still under way: then the store must not be
+ * closed. */
 static bool stop(struct daemon *daemon)
 {
+    int64_t deadline = clock_monotonic_ms() + CALLS_GRACE_MS + FLUSH_GRACE_MS;
     rpc_listener_close(daemon->listener);
-    if (daemon->server)
-        rpc_server_stop(daemon->server, CALLS_GRACE_MS);
+    if (daemon->server && !rpc_server_stop(daemon->server, CALLS_GRACE_MS, FLUSH_GRACE_MS))
+        return false;
     rpc_server_free(daemon->server);
     differ_close(daemon->differ);
     content_close(daemon->content);
-    if (!snapshotter_close(daemon->snapshotter, FLUSH_GRACE_MS))
+    int64_t left_ms = deadline - clock_monotonic_ms();
+    left_ms = left_ms < 0 ? 0 : left_ms < FLUSH_GRACE_MS ? left_ms : FLUSH_GRACE_MS;
+    if (!snapshotter_close(daemon->snapshotter, (int) left_ms))
         return false;
     trash_close(daemon->trash);
     store_close(daemon->store);

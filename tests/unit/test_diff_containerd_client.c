@@ -170,7 +170,7 @@ static void stop_server(void)
     rpc_listener_close(listener);
     listener = NULL;
     if (server)
-        rpc_server_stop(server, 10000);
+        (void) rpc_server_stop(server, 10000, -1);
     rpc_server_free(server);
     server = NULL;
 }

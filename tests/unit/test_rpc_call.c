@@ -279,7 +279,7 @@ static int set_up(void **state)
 
 static void stop(struct fixture *fixture, int grace_ms)
 {
-    rpc_server_stop(fixture->server, grace_ms);
+    (void) rpc_server_stop(fixture->server, grace_ms, -1);
     fixture->stopped = true;
 }
 

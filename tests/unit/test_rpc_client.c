@@ -239,7 +239,7 @@ static void stop_server(struct fixture *fixture)
     rpc_listener_close(fixture->listener);
     fixture->listener = NULL;
     if (fixture->server)
-        rpc_server_stop(fixture->server, 0);
+        (void) rpc_server_stop(fixture->server, 0, -1);
     rpc_server_free(fixture->server);
     fixture->server = NULL;
 }

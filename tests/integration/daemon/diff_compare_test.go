@@ -558,6 +558,21 @@ func TestDiffRequestsThatAreForOthers(t *testing.T) {
 	fails(t, err, codes.Unimplemented)
 }
 
+// Each snapshotter name may have a containerd of its own.
+func TestDiffContainerdOfTheSnapshotter(t *testing.T) {
+	needClonefs(t)
+	c := &comparer{socket: newSocket(t)}
+	c.unpacker = startDiff(t, "", fmt.Sprintf("[containerd]\naddress = \"/nonexistent/c.sock\"\n[containerd.clonefs]\naddress = %q\n", c.socket))
+	c.serve(t)
+	look, right := c.changed(t, 1000)
+	_, err := c.compare(c.between(t, look, right, ""))
+	must(t, err)
+	c.s = c.d.Snapshots("other")
+	look, right = c.changed(t, 1000)
+	_, err = c.compare(c.between(t, look, right, ""))
+	fails(t, err, codes.Unavailable, "/nonexistent/c.sock")
+}
+
 func TestDiffWithoutContainerd(t *testing.T) {
 	needClonefs(t)
 	c := startCompare(t, "", "")

@@ -132,3 +132,54 @@ func TestDiffAFlushThatFailsFailsTheApply(t *testing.T) {
 	}
 	u.removed(t, key)
 }
+
+// Without durability a caller may ask for it.
+func TestDiffSyncFSAsksForAFlush(t *testing.T) {
+	needClonefs(t)
+	harness.NeedFaults(t)
+	file := filepath.Join(t.TempDir(), "clonefsd.toml")
+	must(t, os.WriteFile(file, []byte(withoutFlush), 0o600))
+	d, err := harness.Launch(harness.Options{Root: t.TempDir(), Fault: "unpack.flush=5", Args: []string{"--config", file}})
+	must(t, err)
+	defer d.Kill()
+	u := unpackerOf(d)
+	data := smallLayer("file")
+	blob, err := u.put(data)
+	must(t, err)
+	for _, sync := range []bool{false, true} {
+		key, _ := u.prepared(t, "")
+		request, err := u.request(ociLayer, blob, len(data), key)
+		must(t, err)
+		if sync {
+			request.XXX_unrecognized = syncFS
+		}
+		if _, err = u.send(request); (err != nil) != sync {
+			t.Errorf("with sync_fs %v: %v", sync, err)
+		}
+		u.removed(t, key)
+	}
+}
+
+// A disk that takes its time, or for ever, does not keep the daemon from stopping.
+func TestDiffShutdownDuringAFlush(t *testing.T) {
+	needClonefs(t)
+	harness.NeedFaults(t)
+	d, err := harness.Launch(harness.Options{Root: t.TempDir(), Fault: "unpack.flush=stop"})
+	must(t, err)
+	defer d.Kill()
+	u := unpackerOf(d)
+	key, _ := u.prepared(t, "")
+	result := make(chan error, 1)
+	go func() {
+		_, err := u.apply(ociLayer, smallLayer("file"), key)
+		result <- err
+	}()
+	time.Sleep(500 * time.Millisecond)
+	harness.StopClean(t, d)
+	if err := <-result; err == nil {
+		t.Error("a layer that was not flushed was acknowledged")
+	}
+	u = startDiff(t, d.Root, "")
+	u.removed(t, key)
+	u.nothingLeft(t)
+}
