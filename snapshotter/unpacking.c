@@ -55,6 +55,7 @@ static int pin_target(struct snapshot_unpacking *unpacking, const char *source, 
         return found;
     if (found == 0 || now.kind != SNAPSHOT_ACTIVE || strcmp(now.key, record->key) != 0)
         return refuse_source(snapshotter, source, error);
+    record->unpacked = now.unpacked; /* another layer may have been noted before the pin */
     return snapshot_check_whole(&now, error);
 }
 
