@@ -18,6 +18,7 @@ struct snapshot_unpacking {
     struct snapshotter *snapshotter; /* set once, as all but the cancel's request */
     struct snapshot_record record;   /* as it was at the beginning */
     bool pinned;
+    bool flushed;
     int fd;
     struct cancel cancel;
 };
@@ -138,6 +139,7 @@ int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error 
 {
     if (fault_point("unpack.flush") != 0 || volume_flush(unpacking->fd) != 0)
         return error_errno(error, "cannot flush the layer to disk");
+    unpacking->flushed = true;
     (void) fault_point("unpack.flushed");
     if (!is_of_unpacker(&unpacking->record))
         return 0;
@@ -152,6 +154,10 @@ void snapshot_unpacking_clear(struct snapshot_unpacking **inout_unpacking)
     if (!unpacking)
         return;
     struct snapshotter *snapshotter = unpacking->snapshotter;
+    /* An earlier note may have been taken back by a flush for others, amid the writing. A snapshot
+     * that is gone needs none. */
+    if (unpacking->fd >= 0 && !unpacking->flushed)
+        (void) note_flush_state(unpacking, false, NULL);
     fd_close(&unpacking->fd);
     if (unpacking->pinned) {
         flusher_release(snapshotter->flusher, unpacking->record.tree);

@@ -203,6 +203,23 @@ static void nobody_flushes_a_tree_that_is_being_filled(void **state)
     snapshot_unpacking_clear(&unpacking);
 }
 
+static void a_layer_that_was_not_flushed_is_noted_again(void **state)
+{
+    (void) state;
+    struct snapshot_unpacking *unpacking = NULL;
+    close_all();
+    snapshots.options.flush_delay_ms = 200;
+    open_all();
+    assert_int_equal(prepare("active", "", NULL), 0);
+    for (int i = 0; i < 500 && count_unflushed() > 0; i++)
+        (void) usleep(10000);
+    assert_int_equal(count_unflushed(), 0);
+    owned(mem_free) char *source = source_of("active");
+    assert_int_equal(begin(source, &unpacking, NULL), 0);
+    snapshot_unpacking_clear(&unpacking);
+    assert_int_equal(count_unflushed(), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +239,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_clone_knows_its_origin_and_when_it_was_made, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(nobody_flushes_a_tree_that_is_being_filled, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_layer_that_was_not_flushed_is_noted_again, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
