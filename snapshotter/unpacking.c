@@ -72,6 +72,9 @@ static int record_flush_state(struct store_txn *txn, void *context, struct error
     const struct snapshot_record *target = &state->unpacking->record;
     owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
     int rc = snapshot_find(txn, target->snapshotter, target->key, &record, error);
+    if (rc == 0 && record.tree != target->tree)
+        rc =
+            error_set(error, ERROR_NOT_FOUND, "snapshot %s was removed and made anew", target->key);
     if (rc != 0)
         return rc;
     const struct store_unflushed note = {.tree = record.tree, .generation = record.tree};

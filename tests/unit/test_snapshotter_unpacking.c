@@ -220,6 +220,22 @@ static void a_layer_that_was_not_flushed_is_noted_again(void **state)
     assert_int_equal(count_unflushed(), 1);
 }
 
+static void a_layer_says_nothing_of_another_tree_with_its_key(void **state)
+{
+    static const char key[] = "default/1/extract-1-x sha256:y";
+    (void) state;
+    struct snapshot_unpacking *unpacking = NULL;
+    assert_int_equal(prepare(key, "", NULL), 0);
+    owned(mem_free) char *source = source_of(key);
+    assert_int_equal(begin(source, &unpacking, NULL), 0);
+    assert_int_equal(remove_it(key, NULL), 0);
+    assert_int_equal(prepare(key, "", NULL), 0);
+    (void) snapshot_unpacking_flush(unpacking, NULL);
+    snapshot_unpacking_clear(&unpacking);
+    assert_int_equal(commit(key, "image", "", NULL), 0);
+    assert_int_equal(count_unflushed(), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +257,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_flushes_a_tree_that_is_being_filled, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_layer_that_was_not_flushed_is_noted_again, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_layer_says_nothing_of_another_tree_with_its_key, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
