@@ -87,7 +87,10 @@ nothing_left_soon() {
 trash_empty() { folder_empty "$ROOT/trash"; }
 end_leases() {
     local lease
-    for lease in $(c leases ls -q); do c leases rm "$lease" >/dev/null; done
+    for lease in $(c leases ls -q); do
+        # It may end by itself meanwhile.
+        c leases rm "$lease" >/dev/null 2>&1 || ! c leases ls -q | grep -qxF "$lease"
+    done
     gc
 }
 # keep_blob DIGEST: protects a blob from garbage collection, which ctr content ingest does not do.
