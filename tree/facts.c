@@ -296,12 +296,13 @@ static int ask_in(int scratch_fd, question *ask, char *out_answer, size_t size, 
     if (fd < 0)
         return fd;
     errno = 0;
+    char text[100];
     bool yes = ask(fd);
     int reason = errno;
     if (yes || reason == 0)
         (void) snprintf(out_answer, size, "%s", yes ? "yes" : "no");
     else
-        (void) snprintf(out_answer, size, "no: %s", strerror(reason));
+        (void) snprintf(out_answer, size, "no: %s", error_number_text(reason, text, sizeof text));
     return tree_remove(scratch_fd, "question", NULL, error);
 }
 

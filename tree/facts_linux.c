@@ -26,7 +26,7 @@ void facts_file_system(int fd, char *out_name, size_t size)
         {TMPFS_MAGIC, "tmpfs"}, {OVERLAYFS_SUPER_MAGIC, "overlay"}, {NFS_SUPER_MAGIC, "nfs"}};
     struct statfs status;
     if (fstatfs(fd, &status) != 0) {
-        (void) snprintf(out_name, size, "%s", strerror(errno));
+        (void) snprintf(out_name, size, "unknown");
         return;
     }
     uint32_t magic = (uint32_t) status.f_type;
