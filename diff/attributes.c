@@ -76,7 +76,9 @@ static int set_xattrs(const struct attributes_target *target, mode_t mode,
 {
     owned(fd_close) int handle = target->fd < 0 ? os_open_handle(target->dirfd, target->name) : -1;
     if (target->fd < 0 && handle < 0)
-        return unpacking_errno(error, "cannot open it for its extended attributes");
+        return errno == EOPNOTSUPP
+                   ? 0
+                   : unpacking_errno(error, "cannot open it for its extended attributes");
     for (size_t i = 0; i < item->xattr_count; i++) {
         int code = set_xattr(target->fd >= 0 ? target->fd : handle, mode, &item->xattrs[i], error);
         if (code != 0)

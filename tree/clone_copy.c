@@ -13,7 +13,7 @@ enum { CHUNK_BYTES = 8 << 20, BUFFER_BYTES = 256 << 10 };
 struct copy {
     int source_fd;
     int target_fd;
-    bool kernel_refused; /* copy_file_range does not work between these two */
+    bool kernel_refused; /* os_copy_range does not work between these two */
     char *buffer;        /* made when first needed */
 };
 
@@ -37,11 +37,8 @@ static ssize_t copy_by_buffer(struct copy *copy, off_t offset, size_t size)
 
 static ssize_t copy_chunk(struct copy *copy, off_t offset, size_t size)
 {
-    off_t target_offset = offset;
     if (!copy->kernel_refused) {
-        off_t source_offset = offset;
-        ssize_t copied = copy_file_range(copy->source_fd, &source_offset, copy->target_fd,
-                                         &target_offset, size, 0);
+        ssize_t copied = os_copy_range(copy->source_fd, copy->target_fd, offset, size);
         if (copied >= 0 || errno == EINTR)
             return copied;
         if (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS)

@@ -92,7 +92,7 @@ static int compare_links(struct comparison *comparison, const struct walk_dir *d
 {
     ssize_t lengths[TREES];
     for (int i = A; i < TREES; i++) {
-        lengths[i] = readlinkat(fds[i], "", comparison->buffers[i], PATH_MAX);
+        lengths[i] = os_read_link(fds[i], comparison->buffers[i], PATH_MAX);
         if (lengths[i] < 0)
             return error_errno(error, "cannot read the link");
     }
@@ -148,7 +148,7 @@ static int compare_inside(struct comparison *comparison, const struct walk_dir *
     owned(fd_close) int b_fd = open_entry(dir->fds[B], name);
     int fds[TREES] = {a_fd, b_fd};
     if (a_fd < 0 || b_fd < 0)
-        return walk_open_error(error);
+        return errno == EOPNOTSUPP ? 0 : walk_open_error(error);
     int result = compare_xattrs(comparison, dir, name, fds, error);
     if (result != 0)
         return result;

@@ -7,12 +7,12 @@
 #include <time.h>
 
 /*
- * The system calls of the tree walkers that differ between systems: os_linux.c. Opening never
- * follows a link and never crosses a mount point: a mount point answers -1 and EXDEV. All return
- * -1 and errno on failure unless said otherwise, and take no lock.
+ * The system calls of the tree walkers that differ between systems: os_linux.c, os_darwin.c.
+ * Opening never follows a link and never crosses a mount point: a mount point answers -1 and EXDEV.
+ * All return -1 and errno on failure unless said otherwise, and take no lock.
  */
 
-/* Attributes of the inode that a clone carries over and a removal has to clear. */
+/* Attributes of a file or directory that a clone carries over and a removal has to clear. */
 enum { OS_FLAG_IMMUTABLE = 1, OS_FLAG_APPEND = 2, OS_FLAG_NODUMP = 4 };
 
 struct os_stat {
@@ -43,8 +43,16 @@ int os_open_root(int dirfd, const char *path);
 int os_open_file(int dirfd, const char *name);
 
 /* Opens a handle of an entry of any kind, a symlink itself among them; no data can be read by it,
- * and nothing happens to a device. */
+ * and nothing happens to a device. macOS has no such thing for sockets and devices, EOPNOTSUPP;
+ * they have no extended attributes that could be asked for. */
 int os_open_handle(int dirfd, const char *name);
+
+/* Reads the target of the symlink that fd is a handle of. As readlink(2) otherwise. */
+ssize_t os_read_link(int fd, char *target, size_t size);
+
+/* Has the kernel copy at most size bytes at offset to the same place of target_fd: how many, 0 at
+ * the end of the source, or -1 and errno: EXDEV, EINVAL, EOPNOTSUPP, ENOSYS if it does not. */
+ssize_t os_copy_range(int source_fd, int target_fd, off_t offset, size_t size);
 
 /* Describes what fd is open on. */
 int os_stat(int fd, struct os_stat *out_stat);
@@ -69,7 +77,9 @@ static inline uint64_t os_group(unsigned group_bits, uint64_t inode)
 int os_change_flags(int fd, unsigned flags, bool set);
 
 /* Extended attributes by descriptor; a handle of os_open_handle will do. As flistxattr(2),
- * fgetxattr(2) and fsetxattr(2) otherwise. */
+ * fgetxattr(2) and fsetxattr(2) of Linux otherwise: ENODATA if there is none, EOPNOTSUPP if the
+ * file system takes none of this name. On macOS the ACL is one (acl_darwin.h), and those that the
+ * system gives to each inode are not shown. */
 ssize_t os_xattr_list(int fd, char *names, size_t size);
 ssize_t os_xattr_get(int fd, const char *name, void *value, size_t size);
 int os_xattr_set(int fd, const char *name, const void *value, size_t size);

@@ -61,6 +61,17 @@ int os_open_handle(int dirfd, const char *name)
     return open_beneath_mount(dirfd, name, O_PATH);
 }
 
+ssize_t os_read_link(int fd, char *target, size_t size)
+{
+    return readlinkat(fd, "", target, size);
+}
+
+ssize_t os_copy_range(int source_fd, int target_fd, off_t offset, size_t size)
+{
+    off_t target_offset = offset;
+    return copy_file_range(source_fd, &offset, target_fd, &target_offset, size, 0);
+}
+
 static struct timespec to_timespec(struct statx_timestamp stamp)
 {
     return (struct timespec){.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};

@@ -39,9 +39,11 @@ static void unlock_dir(int fd)
 static void unlock_entry(int dirfd, const char *name)
 {
     struct os_stat found;
-    if (os_stat_at(dirfd, name, &found) != 0 || !(S_ISREG(found.mode) || S_ISDIR(found.mode)))
-        return; /* a device must not be opened, and has no flags */
-    owned(fd_close) int fd = os_open_file(dirfd, name);
+    if (os_stat_at(dirfd, name, &found) != 0)
+        return;
+    /* A device must not be opened. Of other kinds only macOS has flags, by a handle. */
+    bool is_plain = S_ISREG(found.mode) || S_ISDIR(found.mode);
+    owned(fd_close) int fd = is_plain ? os_open_file(dirfd, name) : os_open_handle(dirfd, name);
     if (fd >= 0)
         (void) os_change_flags(fd, LOCKS, false);
 }
