@@ -98,23 +98,17 @@ static void note_failure(struct adopting *adopting, const struct error *error)
 static int make_file(const struct candidate *candidate, const char *hex, int dirfd,
                      const char *name, struct error *error)
 {
-    owned(fd_close) int fd =
-        openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_errno(error, "cannot make a file");
-    int shared = tree_share_file(candidate->fd, fd, error);
+    owned(fd_close) int fd = -1;
+    int shared = tree_share_file(candidate->fd, dirfd, name, &fd, error);
     if (shared < 0)
         return shared;
     if (shared > 0)
         return fd_take(&fd);
-    if (candidate->linkable && unlinkat(dirfd, name, 0) == 0 &&
-        linkat(candidate->dirfd, hex, dirfd, name, 0) == 0) {
-        fd_close(&fd);
+    if (candidate->linkable && linkat(candidate->dirfd, hex, dirfd, name, 0) == 0) {
         fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         return fd >= 0 ? fd_take(&fd) : error_errno(error, "cannot open a hard link");
     }
-    fd_close(&fd);
-    fd = openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_errno(error, "cannot make a file");
     int rc =

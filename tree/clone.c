@@ -130,8 +130,9 @@ int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *d
     return code;
 }
 
-int tree_share_file(int src_fd, int dst_fd, struct error *error)
+int tree_share_file(int src_fd, int dst_dirfd, const char *dst_name, int *out_fd,
+                    struct error *error)
 {
-    int shared = clone_share_data(src_fd, dst_fd);
+    int shared = clone_share_file(src_fd, dst_dirfd, dst_name, out_fd);
     return shared >= 0 ? shared : error_errno(error, "cannot clone the data");
 }

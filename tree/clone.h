@@ -33,7 +33,7 @@ struct clone_origin {
     struct os_stat stat;
 };
 
-/* clone_linux.c: the calls that clonefile(2) has in one. None takes a lock. */
+/* clone_linux.c, clone_darwin.c. None of these takes a lock. */
 
 /* Makes the root directory name in dirfd, mode 0700 for now, and finds out what owner and mode new
  * files get. Returns it open, or an error code: ERROR_EXISTS if the name is taken. */
@@ -61,9 +61,13 @@ int clone_entry(struct clone *clone, const struct clone_origin *origin, int dirf
 int clone_dir_attributes(struct clone *clone, const struct clone_origin *origin, int target_fd,
                          bool is_root, struct error *error);
 
-/* Makes the empty target share all data of source. 1, or 0 and errno if that is not possible here
- * (EINVAL: not for this file), -1 and errno on other failures. */
-int clone_share_data(int source_fd, int target_fd);
+/* Makes the new file name in dirfd, mode 0600, that shares all data of source, and opens it for
+ * reading and writing. 1, or 0 and errno if that is not possible here (EINVAL: not for this file),
+ * -1 and errno on other failures; then nothing is left. */
+int clone_share_file(int source_fd, int dirfd, const char *name, int *out_fd);
+
+/* What tree_clone_method_name answers for TREE_CLONE_REFLINK. */
+extern const char clone_reflink_name[];
 
 /* clone_copy.c: copies size bytes where data is not shared, holes excepted, and adds what was
  * copied to *copied_bytes. ERROR_CANCELLED, ERROR_PRECONDITION if the file shrinks meanwhile. */

@@ -19,6 +19,8 @@ static const mode_t permissions = 0777;
 static const mode_t owner_permissions = 0700;
 static const mode_t all_mode_bits = 07777;
 
+const char clone_reflink_name[] = "reflink (FICLONE)";
+
 static atomic_ulong copied_files;
 
 /* An ACL that the new root inherited would be inherited by all that is made below it. Removing one
@@ -85,7 +87,8 @@ static bool owner_differs(const struct clone *clone, const struct os_stat *stat)
     return !clone->made_owner_known || stat->uid != clone->made_uid || stat->gid != clone->made_gid;
 }
 
-int clone_share_data(int source_fd, int target_fd)
+/* Makes the empty target share all data of source; answers as clone_share_file. */
+static int share_data(int source_fd, int target_fd)
 {
     if (ioctl(target_fd, FICLONE, source_fd) == 0)
         return 1;
@@ -94,12 +97,29 @@ int clone_share_data(int source_fd, int target_fd)
     return -1;
 }
 
+int clone_share_file(int source_fd, int dirfd, const char *name, int *out_fd)
+{
+    owned(fd_close) int fd =
+        openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    int shared = share_data(source_fd, fd);
+    if (shared > 0) {
+        *out_fd = fd_take(&fd);
+        return shared;
+    }
+    int saved = errno;
+    (void) unlinkat(dirfd, name, 0);
+    errno = saved;
+    return shared;
+}
+
 static int share_or_copy(struct clone *clone, const struct clone_origin *origin, int target_fd,
                          struct error *error)
 {
     uint64_t size = origin->stat.size_bytes;
     if (!atomic_load(&clone->reflink_refused)) {
-        int shared = clone_share_data(origin->fd, target_fd);
+        int shared = share_data(origin->fd, target_fd);
         if (shared < 0)
             return error_errno(error, "cannot clone the data");
         if (shared > 0) {
@@ -192,7 +212,7 @@ static int make_symlink(struct clone *clone, const struct clone_origin *origin, 
                         const char *name, struct error *error)
 {
     char target[PATH_MAX];
-    ssize_t length = readlinkat(origin->fd, "", target, sizeof target - 1);
+    ssize_t length = os_read_link(origin->fd, target, sizeof target - 1);
     if (length < 0)
         return error_errno(error, "cannot read the link");
     target[length] = '\0';

@@ -52,8 +52,8 @@ static bool describe(int fd, struct os_stat *out_stat)
 static bool make_clone(int dirfd, int out_fds[2])
 {
     out_fds[0] = make_file(dirfd, "origin");
-    out_fds[1] = openat(dirfd, "clone", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    return out_fds[0] >= 0 && out_fds[1] >= 0 && clone_share_data(out_fds[0], out_fds[1]) == 1;
+    out_fds[1] = -1;
+    return out_fds[0] >= 0 && clone_share_file(out_fds[0], dirfd, "clone", &out_fds[1]) == 1;
 }
 
 static bool clones_files(int dirfd)

@@ -13,18 +13,37 @@
 
 enum { PROBE_BYTES = 16384 };
 
+struct probe_name {
+    char text[64];
+};
+
+/* A name that is free. */
+static struct probe_name probe_name(int dirfd)
+{
+    static atomic_uint count;
+    struct probe_name name = {""};
+    (void) snprintf(name.text, sizeof name.text, ".clonefs-probe.%ld.%u", (long) getpid(),
+                    atomic_fetch_add(&count, 1));
+    (void) unlinkat(dirfd, name.text, 0);
+    return name;
+}
+
 /* Opens a new file that has no name any more, so that nothing is left whatever happens. */
 static int open_nameless(int dirfd)
 {
-    static atomic_uint count;
-    char name[64];
-    (void) snprintf(name, sizeof name, ".clonefs-probe.%ld.%u", (long) getpid(),
-                    atomic_fetch_add(&count, 1));
-    (void) unlinkat(dirfd, name, 0);
-    owned(fd_close) int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || unlinkat(dirfd, name, 0) != 0)
+    struct probe_name name = probe_name(dirfd);
+    owned(fd_close) int fd = openat(dirfd, name.text, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || unlinkat(dirfd, name.text, 0) != 0)
         return -1;
     return fd_take(&fd);
+}
+
+/* As clone_share_file, but that the clone has no name any more. */
+static int clone_nameless(int origin_fd, int dirfd, int *out_fd)
+{
+    struct probe_name name = probe_name(dirfd);
+    int shared = clone_share_file(origin_fd, dirfd, name.text, out_fd);
+    return shared > 0 && unlinkat(dirfd, name.text, 0) != 0 ? -1 : shared;
 }
 
 static bool holds(int fd, const char *data)
@@ -38,14 +57,14 @@ int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *erro
 {
     char data[PROBE_BYTES];
     owned(fd_close) int origin_fd = open_nameless(dirfd);
-    owned(fd_close) int target_fd = open_nameless(dirfd);
-    if (origin_fd < 0 || target_fd < 0)
+    owned(fd_close) int target_fd = -1;
+    if (origin_fd < 0)
         return error_errno(error, "cannot create a file to try a clone");
     memset(data, 'c', sizeof data);
     errno = ENOSPC; /* what a short write means */
     if (pwrite(origin_fd, data, sizeof data, 0) != PROBE_BYTES)
         return error_errno(error, "cannot write a file to try a clone");
-    int shared = clone_share_data(origin_fd, target_fd);
+    int shared = clone_nameless(origin_fd, dirfd, &target_fd);
     if (shared < 0)
         return error_errno(error, "cannot try a clone");
     if (shared > 0 && !holds(target_fd, data))
@@ -56,5 +75,5 @@ int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *erro
 
 const char *tree_clone_method_name(enum tree_clone_method method)
 {
-    return method == TREE_CLONE_REFLINK ? "reflink (FICLONE)" : "byte copy";
+    return method == TREE_CLONE_REFLINK ? clone_reflink_name : "byte copy";
 }

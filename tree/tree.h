@@ -20,15 +20,15 @@
 
 /* What a volume can do, found out by trying (tree_probe). */
 enum tree_clone_method {
-    TREE_CLONE_REFLINK, /* FICLONE: data shared, copy-on-write */
+    TREE_CLONE_REFLINK, /* FICLONE, clonefile: data shared, copy-on-write */
     TREE_CLONE_COPY     /* byte copy, the honest fallback */
 };
 
-/* Tries a real clone of a small file in dirfd; the two files have no name any more when it runs.
+/* Tries a real clone of a small file in dirfd; the two files have no name any more afterwards.
  * ERROR_IO, ERROR_NO_SPACE. */
 int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *error);
 
-/* "reflink (FICLONE)", "byte copy" */
+/* "reflink (FICLONE)", "byte copy"; "reflink (clonefile)" on macOS */
 const char *tree_clone_method_name(enum tree_clone_method method);
 
 struct tree_clone_options {
@@ -61,9 +61,10 @@ int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *d
 
 #define TREE_ANY_BYTES UINT64_MAX
 
-/* Makes the empty file dst_fd share all data of src_fd: 1, or 0 if the two cannot. ERROR_NO_SPACE,
- * ERROR_IO. */
-int tree_share_file(int src_fd, int dst_fd, struct error *error);
+/* Makes the new file dst_name, mode 0600, that shares all data of src_fd, and opens it for reading
+ * and writing: 1, or 0 if the two cannot; then nothing was made. ERROR_NO_SPACE, ERROR_IO. */
+int tree_share_file(int src_fd, int dst_dirfd, const char *dst_name, int *out_fd,
+                    struct error *error);
 
 /* Copies size bytes, holes excepted, to the empty file dst_fd. ERROR_CANCELLED, ERROR_PRECONDITION
  * if src_fd turns out to be shorter, ERROR_NO_SPACE, ERROR_IO. */
