@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The questions of tree_facts that every system asks in its own way: facts_linux.c. False and errno
- * (0: a plain no), unless said otherwise. */
+/* The questions of tree_facts that every system asks in its own way: facts_linux.c, facts_darwin.c.
+ * False and errno (0: a plain no), unless said otherwise. */
 
 /* Writes the name of the file system. */
 void facts_file_system(int fd, char *out_name, size_t size);
