@@ -33,7 +33,8 @@ void appledouble_clear(struct appledouble *apple);
 bool appledouble_read(struct appledouble *apple, const void *data, size_t size);
 
 /* What an attribute is called here; false if it is not to be restored here: it belongs to the Mac
- * that it came from, or this system has nothing like it. (appledouble_linux.c: "user." in front.)
+ * that it came from, or this system has nothing like it. (appledouble_linux.c: "user." in front;
+ * appledouble_darwin.c: the same name.)
  */
 enum { APPLEDOUBLE_NAME_SIZE = 256 };
 bool appledouble_local_name(const char *name, char out[APPLEDOUBLE_NAME_SIZE]);

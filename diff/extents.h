@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 /*
- * Asks the file system where the data of two files is (per system: extents_linux.c).
+ * Asks the file system where the data of two files is (per system: extents_linux.c,
+ * extents_darwin.c).
  */
 
 /* True if both files are known to have the same data because all of it is in the same blocks.

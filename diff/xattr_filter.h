@@ -17,5 +17,9 @@
  * and containerd's applier sets each of them, or goes on where a file system has none. Not carried:
  * trusted.*, which no applier takes; security.selinux and the like, which only this machine knows;
  * a name with "=", which a pax record cannot hold.
+ *
+ * macOS (xattr_filter_darwin.c) has no such spaces of names. There all are carried, the ACL and the
+ * names of Linux that an image brought among them, but for what appledouble_is_private and Linux
+ * leave out, and the mark that Time Machine is to skip the file.
  */
 bool xattr_is_carried(const char *name);
