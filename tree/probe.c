@@ -17,13 +17,13 @@ struct probe_name {
     char text[64];
 };
 
-/* A name that is free. */
+/* A name that is free. Every process starts with the same ones, and so takes away what one before
+ * it left when it was killed. */
 static struct probe_name probe_name(int dirfd)
 {
     static atomic_uint count;
     struct probe_name name = {""};
-    (void) snprintf(name.text, sizeof name.text, ".clonefs-probe.%ld.%u", (long) getpid(),
-                    atomic_fetch_add(&count, 1));
+    (void) snprintf(name.text, sizeof name.text, ".clonefs-probe.%u", atomic_fetch_add(&count, 1));
     (void) unlinkat(dirfd, name.text, 0);
     return name;
 }

@@ -51,6 +51,17 @@ func TestAFreshVolumeIsTakenAsRootAndMayGetOtherFilesLater(t *testing.T) {
 	equal(t, "number of snapshots", len(list(t, d.Snapshots("clonefs"))), 4)
 }
 
+// A daemon that is killed while it tries a clone at its start leaves a file; the next one takes it away.
+func TestWhatIsLeftOfATriedCloneGoesAtTheNextStart(t *testing.T) {
+	d, _ := start(t)
+	must(t, d.Stop())
+	for _, name := range []string{".clonefs-probe.0", ".clonefs-probe.1"} {
+		must(t, os.WriteFile(filepath.Join(d.Root, "trash", name), []byte("c"), 0o600))
+	}
+	d = harness.Start(t, d.Root)
+	equal(t, "trash", names(t, filepath.Join(d.Root, "trash")), "[]")
+}
+
 func TestForgetSnapshotterMakesNoStore(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
