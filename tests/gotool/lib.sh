@@ -120,7 +120,7 @@ slow_build() {
     */asan/*) export CLONEFS_TEST_SLOW=${CLONEFS_TEST_SLOW:-3} ;;
     */tsan/*)
         export CLONEFS_TEST_SLOW=${CLONEFS_TEST_SLOW:-6}
-        export TSAN_OPTIONS=${TSAN_OPTIONS:-ignore_noninstrumented_modules=1}
+        export TSAN_OPTIONS=${TSAN_OPTIONS:-ignore_noninstrumented_modules=1:suppressions=$repo/tests/tsan.supp}
         ;;
     esac
 }
