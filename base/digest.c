@@ -100,3 +100,9 @@ bool digest_equal(const struct digest *a, const struct digest *b)
     return a->algorithm == b->algorithm &&
            memcmp(a->bytes, b->bytes, digest_size(a->algorithm)) == 0;
 }
+
+void digester_clear(struct digester **digester)
+{
+    digester_free(*digester);
+    *digester = NULL;
+}

@@ -62,12 +62,6 @@ void digester_free(struct digester *digester)
     free(digester);
 }
 
-void digester_clear(struct digester **digester)
-{
-    digester_free(*digester);
-    *digester = NULL;
-}
-
 enum digest_algorithm digester_algorithm(const struct digester *digester)
 {
     return digester->algorithm;

@@ -221,19 +221,6 @@ static int make_file(struct clone *clone, const struct clone_origin *origin, int
     return copy_file(clone, origin, dirfd, name, with_locks, error);
 }
 
-static int copy_handle_xattrs(const struct clone_origin *origin, int dirfd, const char *name,
-                              struct error *error)
-{
-    owned(xattr_names_clear) struct xattr_names names = {0};
-    int code = xattr_names_read(&names, origin->fd, error);
-    if (code != 0 || names.length == 0)
-        return code;
-    owned(fd_close) int fd = os_open_handle(dirfd, name);
-    if (fd < 0)
-        return error_errno(error, "cannot open the clone");
-    return xattr_copy(&names, origin->fd, fd, error);
-}
-
 /* As set_attributes, of a symlink, device, FIFO or socket. */
 static int set_named_attributes(const struct clone_origin *origin, int dirfd, const char *name,
                                 struct error *error)
@@ -241,7 +228,7 @@ static int set_named_attributes(const struct clone_origin *origin, int dirfd, co
     const struct os_stat *stat = &origin->stat;
     if (fchownat(dirfd, name, stat->uid, stat->gid, AT_SYMLINK_NOFOLLOW) != 0)
         return error_errno(error, "cannot set the owner");
-    int code = origin->fd >= 0 ? copy_handle_xattrs(origin, dirfd, name, error) : 0;
+    int code = origin->fd >= 0 ? xattr_copy_named(origin->fd, dirfd, name, error) : 0;
     if (code != 0)
         return code;
     if (fchmodat(dirfd, name, stat->mode & all_mode_bits, AT_SYMLINK_NOFOLLOW) != 0)

@@ -173,20 +173,6 @@ static int make_file(struct clone *clone, const struct clone_origin *origin, int
     return set_attributes(clone, origin, fd, mode & clone->made_mode_mask, with_flags, error);
 }
 
-/* Extended attributes of a target that cannot be opened for real. */
-static int copy_handle_xattrs(const struct clone_origin *origin, int dirfd, const char *name,
-                              struct error *error)
-{
-    owned(xattr_names_clear) struct xattr_names names = {0};
-    int code = xattr_names_read(&names, origin->fd, error);
-    if (code != 0 || names.length == 0)
-        return code;
-    owned(fd_close) int fd = os_open_handle(dirfd, name);
-    if (fd < 0)
-        return error_errno(error, "cannot open the clone");
-    return xattr_copy(&names, origin->fd, fd, error);
-}
-
 /* As set_attributes, of a symlink, device, FIFO or socket. Only what this call has made can be
  * behind the name, so fchmodat following a link is no danger. */
 static int set_named_attributes(struct clone *clone, const struct clone_origin *origin, int dirfd,
@@ -196,7 +182,7 @@ static int set_named_attributes(struct clone *clone, const struct clone_origin *
     if (owner_differs(clone, stat) &&
         fchownat(dirfd, name, stat->uid, stat->gid, AT_SYMLINK_NOFOLLOW) != 0)
         return error_errno(error, "cannot set the owner");
-    int code = copy_handle_xattrs(origin, dirfd, name, error);
+    int code = xattr_copy_named(origin->fd, dirfd, name, error);
     if (code != 0)
         return code;
     if (!S_ISLNK(stat->mode) && (stat->mode & all_mode_bits) != made_mode &&

@@ -49,44 +49,42 @@ static bool describe(int fd, struct os_stat *out_stat)
 }
 
 /* A file and its clone. */
-static bool make_clone(int dirfd, int out_fds[2])
+struct clone_pair {
+    int origin_fd;
+    int clone_fd;
+};
+
+static void clone_pair_close(struct clone_pair *pair)
 {
-    out_fds[0] = make_file(dirfd, "origin");
-    out_fds[1] = -1;
-    return out_fds[0] >= 0 && clone_share_file(out_fds[0], dirfd, "clone", &out_fds[1]) == 1;
+    fd_close(&pair->origin_fd);
+    fd_close(&pair->clone_fd);
+}
+
+static bool make_clone(struct clone_pair *pair, int dirfd)
+{
+    *pair = (struct clone_pair){.origin_fd = make_file(dirfd, "origin"), .clone_fd = -1};
+    return pair->origin_fd >= 0 &&
+           clone_share_file(pair->origin_fd, dirfd, "clone", &pair->clone_fd) == 1;
 }
 
 static bool clones_files(int dirfd)
 {
-    int fds[2];
-    bool cloned = make_clone(dirfd, fds);
-    int reason = errno;
-    fd_close(&fds[0]);
-    fd_close(&fds[1]);
-    errno = reason;
-    return cloned;
+    owned(clone_pair_close) struct clone_pair pair;
+    return make_clone(&pair, dirfd);
 }
 
 static bool clones_are_private(int dirfd)
 {
-    int fds[2];
+    owned(clone_pair_close) struct clone_pair pair;
     char found = 0;
-    bool apart = make_clone(dirfd, fds) && pwrite(fds[1], "x", 1, 0) == 1 &&
-                 pread(fds[0], &found, 1, 0) == 1 && found == 'd';
-    fd_close(&fds[0]);
-    fd_close(&fds[1]);
-    return apart;
+    return make_clone(&pair, dirfd) && pwrite(pair.clone_fd, "x", 1, 0) == 1 &&
+           pread(pair.origin_fd, &found, 1, 0) == 1 && found == 'd';
 }
 
 static bool tells_what_is_shared(int dirfd)
 {
-    int fds[2];
-    bool told = make_clone(dirfd, fds) && facts_tells_what_is_shared(fds[0], fds[1]);
-    int reason = errno;
-    fd_close(&fds[0]);
-    fd_close(&fds[1]);
-    errno = reason;
-    return told;
+    owned(clone_pair_close) struct clone_pair pair;
+    return make_clone(&pair, dirfd) && facts_tells_what_is_shared(pair.origin_fd, pair.clone_fd);
 }
 
 static bool differ_by_case(int dirfd)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "tree/os.h"
@@ -124,4 +125,16 @@ int xattr_equal(int a_fd, int b_fd, char **out_name, struct error *error)
         return 1;
     *out_name = mem_strdup(name);
     return 0;
+}
+
+int xattr_copy_named(int source_fd, int dirfd, const char *name, struct error *error)
+{
+    owned(xattr_names_clear) struct xattr_names names = {0};
+    int code = xattr_names_read(&names, source_fd, error);
+    if (code != 0 || names.length == 0)
+        return code;
+    owned(fd_close) int fd = os_open_handle(dirfd, name);
+    if (fd < 0)
+        return error_errno(error, "cannot open the clone");
+    return xattr_copy(&names, source_fd, fd, error);
 }

@@ -31,6 +31,10 @@ void xattr_names_clear(struct xattr_names *names);
  */
 int xattr_copy(const struct xattr_names *names, int source_fd, int target_fd, struct error *error);
 
+/* Copies all attributes to the entry name of dirfd, which need not be one that can be opened for
+ * real. source_fd may be a handle. */
+int xattr_copy_named(int source_fd, int dirfd, const char *name, struct error *error);
+
 /* True if both inodes have the same attributes; else *out_name, to be freed with mem_free, is one
  * that differs. Negative on errors. */
 int xattr_equal(int a_fd, int b_fd, char **out_name, struct error *error);

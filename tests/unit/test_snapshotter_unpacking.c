@@ -176,30 +176,38 @@ static size_t count_unflushed(void)
     return count;
 }
 
+static void await_flushed(void)
+{
+    for (int i = 0; i < 500 && count_unflushed() > 0; i++)
+        (void) usleep(10000);
+    assert_int_equal(count_unflushed(), 0);
+}
+
+static void flush_soon(void)
+{
+    close_all();
+    snapshots.options.flush_delay_ms = 200;
+    open_all();
+}
+
 static void nobody_flushes_a_tree_that_is_being_filled(void **state)
 {
     (void) state;
     struct snapshot_unpacking *unpacking = NULL;
-    close_all();
-    snapshots.options.flush_delay_ms = 200;
-    open_all();
+    flush_soon();
     assert_int_equal(prepare("active", "", NULL), 0);
     owned(mem_free) char *source = source_of("active");
     assert_int_equal(begin(source, &unpacking, NULL), 0);
     (void) usleep(800000);
     assert_int_equal(count_unflushed(), 1);
     snapshot_unpacking_clear(&unpacking);
-    for (int i = 0; i < 500 && count_unflushed() > 0; i++)
-        (void) usleep(10000);
-    assert_int_equal(count_unflushed(), 0);
+    await_flushed();
     /* For others it is done nevertheless. */
     assert_int_equal(prepare("another", "", NULL), 0);
     owned(mem_free) char *other = source_of("another");
     assert_int_equal(begin(other, &unpacking, NULL), 0);
     assert_int_equal(prepare("third", "", NULL), 0);
-    for (int i = 0; i < 500 && count_unflushed() > 0; i++)
-        (void) usleep(10000);
-    assert_int_equal(count_unflushed(), 0);
+    await_flushed();
     snapshot_unpacking_clear(&unpacking);
 }
 
@@ -207,13 +215,9 @@ static void a_layer_that_was_not_flushed_is_noted_again(void **state)
 {
     (void) state;
     struct snapshot_unpacking *unpacking = NULL;
-    close_all();
-    snapshots.options.flush_delay_ms = 200;
-    open_all();
+    flush_soon();
     assert_int_equal(prepare("active", "", NULL), 0);
-    for (int i = 0; i < 500 && count_unflushed() > 0; i++)
-        (void) usleep(10000);
-    assert_int_equal(count_unflushed(), 0);
+    await_flushed();
     owned(mem_free) char *source = source_of("active");
     assert_int_equal(begin(source, &unpacking, NULL), 0);
     snapshot_unpacking_clear(&unpacking);

@@ -117,16 +117,22 @@ func TestDiffCrashAtAnyStepOfApply(t *testing.T) {
 	}
 }
 
+// startFaulty starts a daemon with a fault, which is killed at the end.
+func startFaulty(t *testing.T, fault string, args ...string) *unpacker {
+	t.Helper()
+	d, err := harness.Launch(harness.Options{Root: t.TempDir(), Fault: fault, Args: args})
+	must(t, err)
+	t.Cleanup(d.Kill)
+	return unpackerOf(d)
+}
+
 // A flush that fails means that the layer may not be on disk: that is no success.
 func TestDiffAFlushThatFailsFailsTheApply(t *testing.T) {
 	needClonefs(t)
 	harness.NeedFaults(t)
-	d, err := harness.Launch(harness.Options{Root: t.TempDir(), Fault: "unpack.flush=5"})
-	must(t, err)
-	defer d.Kill()
-	u := unpackerOf(d)
+	u := startFaulty(t, "unpack.flush=5")
 	key, _ := u.prepared(t, "")
-	_, err = u.apply(ociLayer, smallLayer("file"), key)
+	_, err := u.apply(ociLayer, smallLayer("file"), key)
 	if err == nil {
 		t.Fatal("a layer that may not be on disk was acknowledged")
 	}
@@ -139,10 +145,7 @@ func TestDiffSyncFSAsksForAFlush(t *testing.T) {
 	harness.NeedFaults(t)
 	file := filepath.Join(t.TempDir(), "clonefsd.toml")
 	must(t, os.WriteFile(file, []byte(withoutFlush), 0o600))
-	d, err := harness.Launch(harness.Options{Root: t.TempDir(), Fault: "unpack.flush=5", Args: []string{"--config", file}})
-	must(t, err)
-	defer d.Kill()
-	u := unpackerOf(d)
+	u := startFaulty(t, "unpack.flush=5", "--config", file)
 	data := smallLayer("file")
 	blob, err := u.put(data)
 	must(t, err)
@@ -164,10 +167,7 @@ func TestDiffSyncFSAsksForAFlush(t *testing.T) {
 func TestDiffShutdownDuringAFlush(t *testing.T) {
 	needClonefs(t)
 	harness.NeedFaults(t)
-	d, err := harness.Launch(harness.Options{Root: t.TempDir(), Fault: "unpack.flush=stop"})
-	must(t, err)
-	defer d.Kill()
-	u := unpackerOf(d)
+	u := startFaulty(t, "unpack.flush=stop")
 	key, _ := u.prepared(t, "")
 	result := make(chan error, 1)
 	go func() {
@@ -175,11 +175,11 @@ func TestDiffShutdownDuringAFlush(t *testing.T) {
 		result <- err
 	}()
 	time.Sleep(500 * time.Millisecond)
-	harness.StopClean(t, d)
+	harness.StopClean(t, u.d)
 	if err := <-result; err == nil {
 		t.Error("a layer that was not flushed was acknowledged")
 	}
-	u = startDiff(t, d.Root, "")
+	u = startDiff(t, u.d.Root, "")
 	u.removed(t, key)
 	u.nothingLeft(t)
 }
