@@ -28,9 +28,8 @@ const char options_usage[] =
     "  --adopt-content DIR        take over the blobs of containerd's own content store DIR and\n"
     "                             exit (daemon stopped); DIR is\n"
     "                             CONTAINERD-ROOT/io.containerd.content.v1.content\n"
-    "  --probe DIR                try what the volume of the folder DIR can do, print one line "
-    "for\n"
-    "                             each answer, and exit\n"
+    "  --probe DIR                try what the volume of DIR can do, print one line for each\n"
+    "                             answer, and exit\n"
     "  --version                  print the version and exit\n";
 
 struct arguments {
