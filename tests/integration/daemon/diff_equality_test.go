@@ -196,13 +196,18 @@ func stricter(l *layer.Layer, err error) string {
 		switch {
 		case len(e.Records) > 0 && says("the pax record") && says("is malformed"):
 			return "what a record says must make sense, even if a later one says otherwise or the entry has no use for it"
-		case e.Type > layer.FIFO && says("entries of type") && strings.Contains(e.Name, ".wh."):
-			return "a type that is not known is refused, even if the name is that of a whiteout, which containerd looks at first"
+		case (e.Type > layer.FIFO || e.Sparse == layer.SparseGNU) && says("entries of type") && namesNoFile(e.Name):
+			return "a type that is not known is refused, even where containerd looks at the name first and makes no file of it"
 		case e.Type == layer.File && strings.HasSuffix(e.Name, "/") && len(e.Data) > 0 && says("no valid archive"):
 			return "a file with data whose name ends in a slash: libarchive takes it for a directory"
 		}
 	}
 	return ""
+}
+
+// namesNoFile is true for whiteouts, and for names of the root, which containerd overlooks.
+func namesNoFile(name string) bool {
+	return strings.Contains(name, ".wh.") || filepath.Clean("/"+name) == "/"
 }
 
 // laxer tells whether we may take a layer that containerd refuses. There are two reasons:
