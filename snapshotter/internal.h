@@ -8,6 +8,7 @@
 #include "snapshotter/snapshotter.h"
 #include "snapshotter/usage_cache.h"
 #include "store/store.h"
+#include "tree/fixups.h"
 
 /* For snapshotter/ alone. */
 
@@ -57,6 +58,14 @@ void snapshot_usage_keep(struct snapshotter *snapshotter, const struct snapshot_
 
 /* Queues the measuring of a snapshot that was just committed. */
 void snapshot_measure_later(struct snapshotter *snapshotter, const char *name, const char *key);
+
+/* The fix-up list of the tree in tree_dirfd, of a committed snapshot: the one that was recorded, or
+ * else a new one, which is recorded. False if there is none: entries are cloned one by one. */
+bool snapshot_fixups(const struct snapshotter *snapshotter, int tree_dirfd,
+                     const struct cancel *cancel, struct fixups *out_list);
+
+/* Records that of a snapshot that was just committed, so that no Prepare has to wait for it. */
+void snapshot_record_fixups(struct snapshotter *snapshotter, const char *name, const char *key);
 
 /* Moves what no record names to trash and marks records whose tree is missing; counts both. */
 int snapshotter_sweep(struct store *store, const struct store_root *root, struct error *error);

@@ -29,7 +29,9 @@ struct snapshotter_options {
     unsigned clone_threads;    /* for one big clone; 0 = default */
     unsigned usage_refresh_ms; /* an active snapshot is measured at most so often; 0 = default */
     unsigned flush_delay_ms;   /* from a change to its flush; 0 = default */
-    bool clones_share_data;    /* as tree_probe found out; else the size of a tree matters */
+    /* As tree_probe found out. */
+    bool clones_share_data;  /* else the size of a tree matters */
+    bool clones_directories; /* by one call */
 };
 
 /*

@@ -121,6 +121,8 @@ static void run_measurement(struct lane_job *job)
         snapshot_usage_measure(snapshotter, measurement->name, measurement->key,
                                &snapshotter->stopping, &usage, &error) != 0)
         log_debug("measuring %s: %s", measurement->key, error.message);
+    if (!cancel_requested(&snapshotter->stopping))
+        snapshot_record_fixups(snapshotter, measurement->name, measurement->key);
     mem_free(&measurement->name);
     mem_free(&measurement->key);
     free(measurement);

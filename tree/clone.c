@@ -7,6 +7,8 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/fd.h"
+#include "base/mem.h"
+#include "tree/repair.h"
 #include "tree/tree.h"
 
 enum { SOURCE, TARGET };
@@ -24,6 +26,34 @@ static int clone_linked_entry(struct clone *clone, const struct clone_origin *or
     return code;
 }
 
+/* A bigger one is cloned in parts, by several threads, which can be stopped in between. */
+enum { WHOLE_MAX_ENTRIES = 200000 };
+
+/* Clones the directory with this path from the root, and all below it, by one call: 1, or 0 if it
+ * is to be made entry by entry. */
+static int clone_whole(struct clone *clone, const char *path, int source_dirfd,
+                       const char *source_name, int dirfd, const char *name, struct error *error)
+{
+    size_t begin;
+    size_t end;
+    if (!clone->fixups || atomic_load(&clone->whole_refused) ||
+        !fixups_find(clone->fixups, path, &begin, &end))
+        return 0;
+    struct fixup sum = fixups_sum(clone->fixups, begin, end);
+    if ((sum.what & FIXUP_SPECIAL) || sum.entries > WHOLE_MAX_ENTRIES)
+        return 0;
+    int made = clone_whole_dir(source_dirfd, source_name, dirfd, name);
+    if (made < 0)
+        return error_errno(error, "cannot clone the directory");
+    if (made == 0) {
+        atomic_store(&clone->whole_refused, errno == ENOTSUP || errno == EXDEV);
+        return 0;
+    }
+    atomic_fetch_add(&clone->entries, sum.entries);
+    atomic_fetch_add(&clone->bytes_shared, sum.bytes);
+    return 1;
+}
+
 /* XFS puts each new directory into another of its groups, and all files of a directory into its
  * group, which one thread at a time can change: hence the groups. */
 static int visit_dir(struct clone *clone, struct walk_dir *dir, const char *name,
@@ -31,9 +61,13 @@ static int visit_dir(struct clone *clone, struct walk_dir *dir, const char *name
 {
     struct os_stat origin;
     struct os_stat target;
+    owned(mem_free) char *path = clone->fixups ? walk_dir_path(dir, name) : NULL;
+    int code = clone_whole(clone, path, dir->fds[SOURCE], name, dir->fds[TARGET], name, error);
+    if (code != 0)
+        return code > 0 ? 0 : code;
     if (os_stat_at(dir->fds[SOURCE], name, &origin) != 0)
         return walk_open_error(error);
-    int code = clone_make_dir(&origin, dir->fds[TARGET], name, error);
+    code = clone_make_dir(&origin, dir->fds[TARGET], name, error);
     if (code != 0)
         return code;
     if (clone->group_bits == 0 || os_stat_at(dir->fds[TARGET], name, &target) != 0)
@@ -60,9 +94,10 @@ static int visit_entry(void *context, struct walk_dir *dir, const struct dir_ent
     int code = clone_origin_open(&origin, dir->fds[SOURCE], entry->name, type, error);
     if (code != 0)
         return code;
-    if (origin.stat.nlink > 1)
+    bool linked = origin.stat.nlink > 1;
+    if (linked && !clone->fixups)
         return clone_linked_entry(clone, &origin, dir, entry->name, error);
-    return clone_entry(clone, &origin, dir->fds[TARGET], entry->name, true, error);
+    return clone_entry(clone, &origin, dir->fds[TARGET], entry->name, !linked, error);
 }
 
 /* Nothing is made in a directory after its own entries, so that is when its times can be set. The
@@ -102,32 +137,49 @@ static int finish(struct clone *clone, struct tree_clone_result *out_result, str
     return 0;
 }
 
+/* Walks the two roots, which it takes, unless the whole tree was cloned by one call, and repairs
+ * what was. */
+static int fill(struct clone *clone, int take_fds[2], bool whole,
+                const struct tree_clone_options *options, struct tree_clone_result *out_result,
+                struct error *error)
+{
+    struct walk_options walk_options = {.visitor = &visitor,
+                                        .context = clone,
+                                        .cancel = options->cancel,
+                                        .trees = 2,
+                                        .threads = options->threads};
+    owned(walk_clear) struct walk *walk = walk_new(&walk_options, take_fds);
+    const int *fds = walk_root(walk)->fds;
+    clone->walk = walk;
+    hardlinks_init(&clone->hardlinks, walk);
+    int code = whole ? 0 : walk_run(walk, error);
+    if (code == 0 && clone->fixups)
+        code = repair_tree(clone->fixups, fds[SOURCE], fds[TARGET], options->threads,
+                           options->cancel, error);
+    if (code == 0)
+        code = finish(clone, out_result, error);
+    hardlinks_clear(&clone->hardlinks);
+    return code;
+}
+
 int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *dst_name,
                const struct tree_clone_options *options, struct tree_clone_result *out_result,
                struct error *error)
 {
-    struct clone clone = {.cancel = options->cancel};
+    struct clone clone = {.cancel = options->cancel, .fixups = options->fixups};
     owned(fd_close) int source_fd = os_open_root(src_dirfd, src_name);
     if (source_fd < 0)
         return walk_root_error(src_name, error);
-    owned(fd_close) int target_fd = clone_make_root(&clone, dst_dirfd, dst_name, error);
+    int whole = clone_whole(&clone, "", src_dirfd, src_name, dst_dirfd, dst_name, error);
+    if (whole < 0)
+        return whole;
+    owned(fd_close) int target_fd = whole ? os_open_root(dst_dirfd, dst_name)
+                                          : clone_make_root(&clone, dst_dirfd, dst_name, error);
     if (target_fd < 0)
-        return target_fd;
+        return whole ? walk_root_error(dst_name, error) : target_fd;
     clone.group_bits = os_group_bits(target_fd);
-    struct walk_options walk_options = {.visitor = &visitor,
-                                        .context = &clone,
-                                        .cancel = options->cancel,
-                                        .trees = 2,
-                                        .threads = options->threads};
-    owned(walk_clear) struct walk *walk =
-        walk_new(&walk_options, (int[]){fd_take(&source_fd), fd_take(&target_fd)});
-    clone.walk = walk;
-    hardlinks_init(&clone.hardlinks, walk);
-    int code = walk_run(walk, error);
-    if (code == 0)
-        code = finish(&clone, out_result, error);
-    hardlinks_clear(&clone.hardlinks);
-    return code;
+    return fill(&clone, (int[]){fd_take(&source_fd), fd_take(&target_fd)}, whole > 0, options,
+                out_result, error);
 }
 
 int tree_share_file(int src_fd, int dst_dirfd, const char *dst_name, int *out_fd,

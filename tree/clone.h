@@ -16,12 +16,14 @@ struct clone {
     const struct cancel *cancel; /* set once, as all up to the atomics */
     struct walk *walk;
     struct hardlinks hardlinks;
-    bool made_owner_known; /* what is made here belongs to made_uid and made_gid */
+    const struct fixups *fixups; /* whole directories may be cloned, and are repaired; or NULL */
+    bool made_owner_known;       /* what is made here belongs to made_uid and made_gid */
     uid_t made_uid;
     gid_t made_gid;
     unsigned group_bits;         /* os_group_bits of the volume, where both trees are as a rule */
     mode_t made_mode_mask;       /* the permissions that creation is known to grant */
     atomic_bool reflink_refused; /* by the volume: not tried again for each file */
+    atomic_bool whole_refused;   /* the same of whole directories */
     atomic_ullong entries;
     atomic_ullong bytes_shared;
     atomic_ullong bytes_copied;
@@ -65,6 +67,15 @@ int clone_dir_attributes(struct clone *clone, const struct clone_origin *origin,
  * reading and writing. 1, or 0 and errno if that is not possible here (EINVAL: not for this file),
  * -1 and errno on other failures; then nothing is left. */
 int clone_share_file(int source_fd, int dirfd, const char *name, int *out_fd);
+
+/* Makes name in dirfd a clone of the directory source_name of source_dirfd, with all below it, by
+ * one call, which brings along what tree/fixups.h does not list. 1, or 0 and errno if that is not
+ * possible (here, or for this one), -1 and errno on other failures; then nothing is left. */
+int clone_whole_dir(int source_dirfd, const char *source_name, int dirfd, const char *name);
+
+/* Gives what is open as fd, such a clone of what is open as origin_fd, what it lacks; its ACL if
+ * with_acl, immutable and append-only flags if with_locks, else they are taken off. */
+int clone_repair(int origin_fd, int fd, bool with_acl, bool with_locks, struct error *error);
 
 /* What tree_clone_method_name answers for TREE_CLONE_REFLINK. */
 extern const char clone_reflink_name[];

@@ -175,6 +175,18 @@ static bool is_equal(const struct stat *origin, const struct stat *made, bool wi
            made->st_flags == wanted_flags(made->st_flags, origin->st_flags, with_locks);
 }
 
+int clone_repair(int origin_fd, int fd, bool with_acl, bool with_locks, struct error *error)
+{
+    struct stat wanted;
+    struct stat made;
+    if (fstat(origin_fd, &wanted) != 0 || fstat(fd, &made) != 0)
+        return error_errno(error, "cannot read the attributes");
+    if (!with_acl && is_equal(&wanted, &made, with_locks))
+        return 0;
+    return set_attributes(origin_fd, fd, with_acl ? ALL_ATTRIBUTES : ATTRIBUTES_OF_CLONE,
+                          with_locks, error);
+}
+
 static int repair_clone(const struct clone_origin *origin, int dirfd, const char *name,
                         bool with_locks, struct error *error)
 {
@@ -332,4 +344,12 @@ int clone_share_file(int source_fd, int dirfd, const char *name, int *out_fd)
     (void) unlinkat(dirfd, name, 0);
     errno = saved;
     return -1;
+}
+
+/* What cannot be cloned as a whole can be, or fails for the same reason, entry by entry. */
+int clone_whole_dir(int source_dirfd, const char *source_name, int dirfd, const char *name)
+{
+    if (clonefileat(source_dirfd, source_name, dirfd, name, CLONE_NOFOLLOW | CLONE_ACL) == 0)
+        return 1;
+    return errno == ENOSPC || errno == EDQUOT || errno == EIO ? -1 : 0;
 }

@@ -236,3 +236,23 @@ int clone_dir_attributes(struct clone *clone, const struct clone_origin *origin,
         is_root ? owner_permissions : making_mode(&origin->stat) & clone->made_mode_mask;
     return set_attributes(clone, origin, target_fd, made_mode, !is_root, error);
 }
+
+/* No call of Linux does. */
+int clone_whole_dir(int source_dirfd, const char *source_name, int dirfd, const char *name)
+{
+    (void) source_dirfd;
+    (void) source_name;
+    (void) dirfd;
+    (void) name;
+    errno = EOPNOTSUPP;
+    return 0;
+}
+
+int clone_repair(int origin_fd, int fd, bool with_acl, bool with_locks, struct error *error)
+{
+    (void) origin_fd;
+    (void) fd;
+    (void) with_acl;
+    (void) with_locks;
+    return error_set(error, ERROR_UNIMPLEMENTED, "no whole directory is cloned here");
+}

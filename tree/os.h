@@ -88,5 +88,8 @@ int os_xattr_set(int fd, const char *name, const void *value, size_t size);
 ssize_t os_xattr_list_at(int dirfd, const char *entry, char *names, size_t size);
 ssize_t os_xattr_get_at(int dirfd, const char *entry, const char *name, void *value, size_t size);
 
+/* True if the entry (or, for "", dirfd itself) has an ACL that is no extended attribute. */
+bool os_has_acl_at(int dirfd, const char *entry);
+
 /* True in a user namespace, where devices cannot be made. */
 bool os_in_user_namespace(void);

@@ -325,6 +325,21 @@ ssize_t os_xattr_get_at(int dirfd, const char *entry, const char *name, void *va
     return fd < 0 ? -1 : os_xattr_get(fd, name, value, size);
 }
 
+/* What is asked for is not read: its length tells whether it is there. */
+bool os_has_acl_at(int dirfd, const char *entry)
+{
+    struct attrlist wanted = {.bitmapcount = ATTR_BIT_MAP_COUNT,
+                              .commonattr = ATTR_CMN_EXTENDED_SECURITY};
+    struct {
+        uint32_t length;
+        attrreference_t security;
+        char room[512];
+    } answer = {0};
+    return getattrlistat(dirfd, entry[0] ? entry : ".", &wanted, &answer, sizeof answer,
+                         FSOPT_NOFOLLOW) == 0 &&
+           answer.length > sizeof answer.length && answer.security.attr_length > 0;
+}
+
 bool os_in_user_namespace(void)
 {
     return false;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -53,7 +54,22 @@ static bool holds(int fd, const char *data)
            memcmp(found, data, sizeof found) == 0;
 }
 
-int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *error)
+/* A directory with one below it; what a killed process left of it goes first. */
+static bool clones_directories(int dirfd)
+{
+    static const char origin[] = ".clonefs-probe.dir";
+    static const char clone[] = ".clonefs-probe.dir-clone";
+    (void) tree_remove(dirfd, origin, NULL, NULL);
+    (void) tree_remove(dirfd, clone, NULL, NULL);
+    owned(fd_close) int fd = fd_make_dir(dirfd, origin, 0700, NULL);
+    bool cloned = fd >= 0 && mkdirat(fd, "below", 0700) == 0 &&
+                  clone_whole_dir(dirfd, origin, dirfd, clone) > 0;
+    (void) tree_remove(dirfd, origin, NULL, NULL);
+    (void) tree_remove(dirfd, clone, NULL, NULL);
+    return cloned;
+}
+
+static int probe_files(int dirfd, enum tree_clone_method *out_method, struct error *error)
 {
     char data[PROBE_BYTES];
     owned(fd_close) int origin_fd = open_nameless(dirfd);
@@ -71,6 +87,12 @@ int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *erro
         return error_set(error, ERROR_IO, "a clone of a file does not hold the same bytes");
     *out_method = shared > 0 ? TREE_CLONE_REFLINK : TREE_CLONE_COPY;
     return 0;
+}
+
+int tree_probe(int dirfd, struct tree_abilities *out_abilities, struct error *error)
+{
+    *out_abilities = (struct tree_abilities){.clones_directories = clones_directories(dirfd)};
+    return probe_files(dirfd, &out_abilities->method, error);
 }
 
 const char *tree_clone_method_name(enum tree_clone_method method)

@@ -7,6 +7,7 @@
 #include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "tree/fixups.h"
 
 /*
  * Directory trees as clients of a snapshot see them. All calls take "entry NAME of directory FD",
@@ -24,9 +25,14 @@ enum tree_clone_method {
     TREE_CLONE_COPY     /* byte copy, the honest fallback */
 };
 
-/* Tries a real clone of a small file in dirfd; the two files have no name any more afterwards.
+struct tree_abilities {
+    enum tree_clone_method method;
+    bool clones_directories; /* one call clones a directory and all below it */
+};
+
+/* Tries a real clone of a small file and of a small directory in dirfd; nothing is left of them.
  * ERROR_IO, ERROR_NO_SPACE. */
-int tree_probe(int dirfd, enum tree_clone_method *out_method, struct error *error);
+int tree_probe(int dirfd, struct tree_abilities *out_abilities, struct error *error);
 
 /* "reflink (FICLONE)", "byte copy"; "reflink (clonefile)" on macOS */
 const char *tree_clone_method_name(enum tree_clone_method method);
@@ -34,6 +40,9 @@ const char *tree_clone_method_name(enum tree_clone_method method);
 struct tree_clone_options {
     unsigned threads; /* at most so many walk one big tree; 0 = as many as CPUs, 4 at most */
     const struct cancel *cancel; /* polled between files; may be NULL */
+    /* The origin's list: what has no special file in it is cloned by one call for each directory at
+     * the top, if the volume can do that. NULL: entry by entry. */
+    const struct fixups *fixups;
 };
 
 struct tree_clone_result {

@@ -45,7 +45,7 @@ struct walk {
     struct error error;
 };
 
-static unsigned thread_limit(unsigned threads)
+unsigned walk_thread_limit(unsigned threads)
 {
     if (threads > 0)
         return threads < THREADS_MAX ? threads : THREADS_MAX;
@@ -59,7 +59,7 @@ struct walk *walk_new(const struct walk_options *options, const int take_fds[WAL
 {
     struct walk *walk = mem_alloc(sizeof *walk);
     walk->options = *options;
-    walk->options.threads = thread_limit(options->threads);
+    walk->options.threads = walk_thread_limit(options->threads);
     walk_dir_pool_init(&walk->pool, options->trees);
     (void) pthread_mutex_init(&walk->lock, NULL);
     (void) pthread_cond_init(&walk->changed, NULL);

@@ -39,6 +39,9 @@ struct walk_options {
     unsigned threads; /* at most; 0 = as many as CPUs, 4 at most */
 };
 
+/* How many threads an option of so many means. */
+unsigned walk_thread_limit(unsigned threads);
+
 /* Makes a walk below the open directories fds, which it takes. Free with walk_free. */
 struct walk *walk_new(const struct walk_options *options, const int take_fds[WALK_TREES_MAX]);
 

@@ -2,7 +2,6 @@
 #include "tree/walk_dir.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +9,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "tree/os.h"
+#include "tree/deep_path.h"
 
 /* Open directories that nobody uses at the moment. */
 enum { IDLE_MAX = 32 };
@@ -138,30 +137,12 @@ static char *path_from(const struct walk_dir *base, const struct walk_dir *dir, 
     }
 }
 
-/* Opens a path of any length; changes it on the way and restores it. */
-static int open_path(int base_fd, char *path)
-{
-    owned(fd_close) int step_fd = -1;
-    while (strlen(path) >= PATH_MAX) {
-        char *cut = path + (mem_last(path, '/', PATH_MAX - 1) - path);
-        *cut = '\0';
-        int next_fd = os_open_dir(step_fd < 0 ? base_fd : step_fd, path);
-        *cut = '/';
-        fd_close(&step_fd);
-        if (next_fd < 0)
-            return -1;
-        step_fd = next_fd;
-        path = cut + 1;
-    }
-    return os_open_dir(step_fd < 0 ? base_fd : step_fd, path);
-}
-
 static int open_from(const struct walk_dir_pool *pool, const struct walk_dir *base,
                      const struct walk_dir *dir, int out_fds[WALK_TREES_MAX])
 {
     owned(mem_free) char *path = path_from(base, dir, "");
     for (unsigned i = 0; i < pool->trees; i++) {
-        out_fds[i] = open_path(base->fds[i], path);
+        out_fds[i] = deep_path_open(base->fds[i], path);
         if (out_fds[i] < 0)
             return -1;
     }
@@ -238,6 +219,11 @@ char *walk_dir_path(const struct walk_dir *dir, const char *name)
 char *walk_dir_describe(const struct walk_dir *dir, const char *name)
 {
     owned(mem_free) char *path = path_from(NULL, dir, name);
+    return walk_path_describe(path);
+}
+
+char *walk_path_describe(const char *path)
+{
     size_t length = strlen(path);
     const char *start = length > DESCRIPTION_MAX ? path + length - DESCRIPTION_MAX : path;
     while (start > path && ((unsigned char) *start & 0xc0) == 0x80)

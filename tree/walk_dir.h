@@ -31,6 +31,7 @@ struct walk_dir {
     bool opened;             /* reading has begun; set by its first reader alone */
     bool complete;           /* read to its end; under the walk's lock */
     atomic_bool marked;      /* for the visitor */
+    uint64_t sums[2];        /* for the visitor of a walk in one thread; 0 at first */
     char name[];             /* in the parent; "" for the root; set once */
 };
 
@@ -70,3 +71,6 @@ char *walk_dir_path(const struct walk_dir *dir, const char *name);
 /* The path of an entry (name may be "") from the root, for messages: cut at the front when very
  * long, bytes that are not UTF-8 or not printable as \xNN. The caller frees it with mem_free. */
 char *walk_dir_describe(const struct walk_dir *dir, const char *name);
+
+/* The same for a path that is there already. */
+char *walk_path_describe(const char *path);

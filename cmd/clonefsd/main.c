@@ -75,23 +75,24 @@ static int open_store(struct daemon *daemon, root_opener *open_root, const struc
     return rc == 0 ? 0 : error_wrap(error, "%s", options->root);
 }
 
-/* True if the volume is known to clone files. A full one cannot be probed, and is no reason not to
- * start: removing makes room. */
-static bool probe_volume(const struct daemon *daemon)
+/* What the volume is known to do. A full one cannot be probed, and is no reason not to start:
+ * removing makes room. */
+static struct tree_abilities probe_volume(const struct daemon *daemon)
 {
-    enum tree_clone_method method = TREE_CLONE_COPY;
+    struct tree_abilities abilities = {.method = TREE_CLONE_COPY};
     struct error error = {0};
-    if (tree_probe(daemon->root.trash_fd, &method, &error) != 0)
+    if (tree_probe(daemon->root.trash_fd, &abilities, &error) != 0)
         log_warn("%s: cannot find out whether the volume can clone files: %s", daemon->root.path,
                  error.message);
-    else if (method == TREE_CLONE_COPY)
+    else if (abilities.method == TREE_CLONE_COPY)
         log_warn("%s: this volume cannot clone files, so every snapshot is a full copy; XFS made "
                  "with reflink=1, or Btrfs, can",
                  daemon->root.path);
     else
-        log_info("%s: snapshots are clones by %s", daemon->root.path,
-                 tree_clone_method_name(method));
-    return method == TREE_CLONE_REFLINK;
+        log_info("%s: snapshots are clones by %s%s", daemon->root.path,
+                 tree_clone_method_name(abilities.method),
+                 abilities.clones_directories ? ", of whole directories" : "");
+    return abilities;
 }
 
 static int start_serving(struct daemon *daemon, const struct options *options, struct error *error)
@@ -127,7 +128,9 @@ static int start(struct daemon *daemon, const struct options *options, struct er
     if (rc != 0)
         return rc;
     struct snapshotter_options snapshots = options->snapshots;
-    snapshots.clones_share_data = probe_volume(daemon);
+    const struct tree_abilities abilities = probe_volume(daemon);
+    snapshots.clones_share_data = abilities.method == TREE_CLONE_REFLINK;
+    snapshots.clones_directories = abilities.clones_directories;
     rc = trash_open(daemon->root.trash_fd, &daemon->trash, error);
     if (rc == 0)
         rc = snapshotter_open(daemon->store, &daemon->root, daemon->trash, &snapshots,

@@ -146,9 +146,11 @@ static void a_probe_tells_what_the_volume_can_do(void **state)
 {
     const struct volume_fixture *fixture = volume_fixture(state);
     struct error error = {0};
-    enum tree_clone_method method = TREE_CLONE_COPY;
-    assert_int_equal(tree_probe(fixture->fd, &method, &error), 0);
-    assert_int_equal(method, fixture->kind[0] == 'x' ? TREE_CLONE_REFLINK : TREE_CLONE_COPY);
+    struct tree_abilities abilities = {0};
+    assert_int_equal(tree_probe(fixture->fd, &abilities, &error), 0);
+    assert_int_equal(abilities.method,
+                     fixture->kind[0] == 'x' ? TREE_CLONE_REFLINK : TREE_CLONE_COPY);
+    assert_false(abilities.clones_directories);
     assert_true(is_empty(fixture->fd));
 }
 

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree/repair.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "tree/clone.h"
+#include "tree/deep_path.h"
+#include "tree/os.h"
+#include "tree/walk.h"
+
+/*
+ * In passes over the list: each does one thing to those items that need it, in any order. What
+ * forbids changes is taken off first and put back last; directories come after all that is in them,
+ * since that changes their times, and what is done to one changes nothing of the one above it.
+ */
+enum { THREADS_MAX = 4, ITEMS_PER_THREAD = 64 };
+
+struct repair {
+    const struct fixups *list;
+    int origin_fd; /* the roots */
+    int clone_fd;
+    unsigned threads;
+    const struct cancel *cancel;
+};
+
+typedef int repair_step(const struct repair *repair, size_t index, struct error *error);
+
+struct pass {
+    const struct repair *repair;
+    repair_step *step;
+    atomic_size_t next;
+    atomic_bool failed;
+    pthread_mutex_t lock;
+    int code; /* under lock, as error */
+    struct error error;
+};
+
+static bool is_directory(const struct fixup *item)
+{
+    return (item->what & FIXUP_DIRECTORY) != 0;
+}
+
+/* What is not there under a path of the list, or is something else, is not of the list's tree. */
+static int open_error(struct error *error)
+{
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV)
+        return error_set(error, ERROR_CORRUPT, "the fix-up list is not of this tree");
+    return error_errno(error, "cannot open");
+}
+
+/* Opens what item is in the tree below root_fd. */
+static int open_item(int root_fd, const struct fixup *item)
+{
+    const char *name = NULL;
+    if (is_directory(item)) {
+        owned(mem_free) char *path = mem_strdup(item->path);
+        return deep_path_open(root_fd, path);
+    }
+    owned(fd_close) int dirfd = deep_path_open_parent(root_fd, item->path, &name);
+    return dirfd < 0 ? -1 : os_open_file(dirfd, name);
+}
+
+static bool is_link_to_first(const struct repair *repair, size_t index)
+{
+    const struct fixup *item = &repair->list->items[index];
+    return (item->what & FIXUP_LINK) && item->group != index;
+}
+
+static int unlock(const struct repair *repair, size_t index, struct error *error)
+{
+    const struct fixup *item = &repair->list->items[index];
+    if (!(item->what & FIXUP_LOCKED))
+        return 0;
+    owned(fd_close) int fd = open_item(repair->clone_fd, item);
+    if (fd < 0)
+        return open_error(error);
+    return os_change_flags(fd, OS_FLAG_IMMUTABLE | OS_FLAG_APPEND, false) == 0
+               ? 0
+               : error_errno(error, "cannot clear the inode flags");
+}
+
+static int link_to_first(const struct repair *repair, size_t index, struct error *error)
+{
+    const struct fixups *list = repair->list;
+    const char *first_name = NULL;
+    const char *name = NULL;
+    if (!is_link_to_first(repair, index))
+        return 0;
+    owned(fd_close) int first_dirfd = deep_path_open_parent(
+        repair->clone_fd, list->items[list->items[index].group].path, &first_name);
+    owned(fd_close) int dirfd =
+        deep_path_open_parent(repair->clone_fd, list->items[index].path, &name);
+    if (first_dirfd < 0 || dirfd < 0 || unlinkat(dirfd, name, 0) != 0)
+        return open_error(error);
+    return linkat(first_dirfd, first_name, dirfd, name, 0) == 0
+               ? 0
+               : error_errno(error, "cannot link to the first name of this file");
+}
+
+static int set_attributes(const struct repair *repair, const struct fixup *item, bool with_locks,
+                          struct error *error)
+{
+    owned(fd_close) int origin_fd = open_item(repair->origin_fd, item);
+    owned(fd_close) int fd = open_item(repair->clone_fd, item);
+    if (origin_fd < 0 || fd < 0)
+        return open_error(error);
+    return clone_repair(origin_fd, fd, (item->what & FIXUP_ACL) != 0, with_locks, error);
+}
+
+/* A symlink or special file that has several names has no attributes that a clone loses. */
+static int set_file_attributes(const struct repair *repair, size_t index, struct error *error)
+{
+    const struct fixup *item = &repair->list->items[index];
+    if (is_directory(item) || is_link_to_first(repair, index) ||
+        !(item->what & (FIXUP_ATTRIBUTES | FIXUP_LOCKED)))
+        return 0;
+    return set_attributes(repair, item, true, error);
+}
+
+static int set_dir_attributes(const struct repair *repair, size_t index, struct error *error)
+{
+    const struct fixup *item = &repair->list->items[index];
+    bool is_root = item->path[0] == '\0';
+    return is_directory(item) ? set_attributes(repair, item, !is_root, error) : 0;
+}
+
+static void fail(struct pass *pass, int code, const struct error *error)
+{
+    (void) pthread_mutex_lock(&pass->lock);
+    if (!atomic_load(&pass->failed)) {
+        pass->code = code;
+        pass->error = *error;
+    }
+    atomic_store(&pass->failed, true);
+    (void) pthread_mutex_unlock(&pass->lock);
+}
+
+static void *work(void *context)
+{
+    struct pass *pass = context;
+    const struct repair *repair = pass->repair;
+    struct error error = {0};
+    for (;;) {
+        size_t index = atomic_fetch_add(&pass->next, 1);
+        if (index >= repair->list->count || atomic_load(&pass->failed))
+            return NULL;
+        int code = cancel_requested(repair->cancel)
+                       ? error_set(&error, ERROR_CANCELLED, "asked to stop")
+                       : pass->step(repair, index, &error);
+        if (code != 0) {
+            owned(mem_free) char *path = walk_path_describe(repair->list->items[index].path);
+            (void) error_wrap(&error, "%s", path);
+            fail(pass, code, &error);
+        }
+    }
+}
+
+static int run(const struct repair *repair, repair_step *step, struct error *error)
+{
+    struct pass pass = {.repair = repair, .step = step, .lock = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t helpers[THREADS_MAX];
+    unsigned count = 0;
+    while (count + 1 < repair->threads && count < THREADS_MAX &&
+           ((size_t) count + 1) * ITEMS_PER_THREAD < repair->list->count &&
+           thread_start(&helpers[count], "clonefs-repair", work, &pass, NULL) == 0)
+        count++;
+    (void) work(&pass);
+    while (count > 0)
+        (void) pthread_join(helpers[--count], NULL);
+    (void) pthread_mutex_destroy(&pass.lock);
+    if (pass.code != 0 && error)
+        *error = pass.error;
+    return pass.code;
+}
+
+int repair_tree(const struct fixups *list, int origin_root_fd, int clone_root_fd, unsigned threads,
+                const struct cancel *cancel, struct error *error)
+{
+    static repair_step *const passes[] = {unlock, link_to_first, set_file_attributes,
+                                          set_dir_attributes};
+    const struct repair repair = {.list = list,
+                                  .origin_fd = origin_root_fd,
+                                  .clone_fd = clone_root_fd,
+                                  .threads = walk_thread_limit(threads),
+                                  .cancel = cancel};
+    int code = 0;
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0] && code == 0; i++)
+        code = run(&repair, passes[i], error);
+    return code;
+}
