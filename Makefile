@@ -11,6 +11,8 @@
 # make install    PREFIX=/usr/local DESTDIR=   make clean
 #
 # BUILD=release|debug|asan|tsan selects build/$(BUILD); release puts its programs into build/bin.
+# BUILD=emulated|emulated-asan compiles the sources for macOS against a small emulation of its calls
+# (tests/darwin), for tests on Linux.
 # V=1 shows the commands. CC, CPPFLAGS, CFLAGS, LDFLAGS are yours.
 
 BUILD ?= release
@@ -33,9 +35,12 @@ OPT_release := -O2 -g
 OPT_debug := -O1 -g -DCLONEFS_FAULTS
 OPT_asan := -O1 -g -DCLONEFS_FAULTS -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT_tsan := -O1 -g -DCLONEFS_FAULTS -fsanitize=thread
+OPT_emulated := $(OPT_debug)
+OPT_emulated-asan := $(OPT_asan)
 ifeq ($(OPT_$(BUILD)),)
-$(error BUILD=$(BUILD) is not one of release, debug, asan, tsan)
+$(error BUILD=$(BUILD) is not one of release, debug, asan, tsan, emulated, emulated-asan)
 endif
+EMULATED := $(filter emulated%,$(BUILD))
 BIN := $(if $(filter release,$(BUILD)),build/bin,$(OUT)/bin)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
@@ -45,13 +50,19 @@ LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS) 2>/dev/null)
 LIB_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null)
 BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DCLONEFS_VERSION='"$(VERSION)"' -I. -I$(GEN) \
 	-fvisibility=hidden -pthread $(OPT_$(BUILD)) $(LIB_CFLAGS)
-COMPILE = $(CC) $(CPPFLAGS) $(BASE_CFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
+COMPILE = $(CC) $(CPPFLAGS) $(AS_DARWIN) $(BASE_CFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
 LINK = $(CC) $(OPT_$(BUILD)) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
 
 MODULES := base tree store rpc snapshotter content diff
-SOURCES := $(filter-out %_darwin.c diff/gzip_isal.c diff/gzip_zlib.c,$(wildcard $(MODULES:%=%/*.c))) \
-	$(wildcard diff/gzip_$(GZIP).c)
+# What differs between systems has a file for each. Under emulation all that touches files is as on
+# macOS; what is left of Linux are thin wrappers of threads, clocks, processes and digests.
+OTHERS := $(if $(EMULATED)$(filter Darwin,$(shell uname -s)),%_linux.c,%_darwin.c)
+LEFT := $(if $(EMULATED),base/clock base/digest base/notify base/process base/thread rpc/peer)
+SOURCES := $(filter-out $(OTHERS) $(LEFT:%=%_darwin.c) diff/gzip_isal.c diff/gzip_zlib.c,$(wildcard $(MODULES:%=%/*.c))) \
+	$(LEFT:%=%_linux.c) $(wildcard diff/gzip_$(GZIP).c)
 DAEMON_SOURCES := $(wildcard cmd/clonefsd/*.c)
+EMULATION_TESTS := $(if $(EMULATED),$(wildcard tests/darwin/test_*.c))
+EMULATION := $(if $(EMULATED),$(filter-out $(wildcard tests/darwin/test_*.c),$(wildcard tests/darwin/*.c)))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_SUPPORT := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
@@ -64,9 +75,9 @@ PROTOS := $(patsubst proto/%,%,$(wildcard proto/*.proto)) google/protobuf/timest
 PROTO_C := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 PROTO_H := $(PROTO_C:.c=.h)
 
-MODULE_OBJS := $(SOURCES:%.c=$(OUT)/%.o) $(PROTO_C:.c=.o)
+MODULE_OBJS := $(SOURCES:%.c=$(OUT)/%.o) $(PROTO_C:.c=.o) $(EMULATION:%.c=$(OUT)/%.o)
 OBJS := $(MODULE_OBJS) $(DAEMON_SOURCES:%.c=$(OUT)/%.o)
-UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/tests/%)
+UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/tests/%) $(EMULATION_TESTS:tests/darwin/%.c=$(OUT)/tests/darwin/%)
 FUZZ_TESTS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(OUT)/fuzz/%)
 TOOLS := $(TOOL_SOURCES:tests/tools/%.c=$(OUT)/tools/%)
 
@@ -80,6 +91,11 @@ $(BIN)/clonefsd: $(OBJS)
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	$(Q)$(LINK)
+
+ifneq ($(EMULATED),)
+$(patsubst %.c,$(OUT)/%.o,$(filter-out %_linux.c,$(SOURCES)) $(DAEMON_SOURCES) $(EMULATION_TESTS)): \
+	AS_DARWIN := -Itests/darwin/include -include darwin.h
+endif
 
 $(OUT)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
@@ -104,6 +120,11 @@ compile_commands.json: $(OBJS)
 
 # Unit tests link every module and cmocka; each prints its own result.
 $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(UNIT_SUPPORT:%.c=$(OUT)/%.o) $(MODULE_OBJS)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	$(Q)$(LINK) -lcmocka
+
+$(OUT)/tests/darwin/%: $(OUT)/tests/darwin/%.o $(UNIT_SUPPORT:%.c=$(OUT)/%.o) $(MODULE_OBJS)
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	$(Q)$(LINK) -lcmocka
@@ -168,4 +189,4 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(OBJS:.o=.d) $(UNIT_SOURCES:%.c=$(OUT)/%.d) $(UNIT_SUPPORT:%.c=$(OUT)/%.d) $(FUZZ_SOURCES:%.c=$(OUT)/%.d) \
-	$(TOOL_SOURCES:%.c=$(OUT)/%.d)
+	$(TOOL_SOURCES:%.c=$(OUT)/%.d) $(patsubst %.c,$(OUT)/%.d,$(EMULATION) $(EMULATION_TESTS))

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/darwin/include/sys/acl.h"
+#include "tests/darwin/internal.h"
+
+/* An ACL is its text, an entry a line, without the names and numbers of users and groups: those
+ * are put in when it is asked for, as by a machine that knows them. */
+struct acl {
+    char text[1];
+};
+
+enum { TEXT_MAX = 60000, GUID_LENGTH = 36, ENTRIES_MAX = 128 };
+
+/* include/darwin.h */
+struct filesec {
+    bool removes_acl;
+};
+struct filesec *filesec_init(void);
+void filesec_free(struct filesec *security);
+int filesec_set_property(struct filesec *security, int property, const void *value);
+int fchmodx_np(int fd, struct filesec *security);
+
+int acl_free(void *acl_or_text)
+{
+    free(acl_or_text);
+    return 0;
+}
+
+static bool is_symlink(int fd)
+{
+    struct stat found;
+    return fstat(fd, &found) == 0 && S_ISLNK(found.st_mode);
+}
+
+static acl_t new_acl(const char *text, size_t length)
+{
+    acl_t acl = malloc(length + 1);
+    if (!acl)
+        return NULL;
+    memcpy(acl->text, text, length);
+    acl->text[length] = '\0';
+    return acl;
+}
+
+acl_t acl_get_fd_np(int fd, acl_type_t type)
+{
+    struct proc_path path = proc_path(fd);
+    char text[TEXT_MAX];
+    if (type != ACL_TYPE_EXTENDED) {
+        errno = EINVAL;
+        return NULL;
+    }
+    ssize_t length = proc_get(&path, OWN_ACL, text, sizeof text);
+    if (length >= 0)
+        return new_acl(text, (size_t) length);
+    if (errno == ENODATA || errno == EOPNOTSUPP)
+        errno = ENOENT;
+    return NULL;
+}
+
+int acl_set_fd_np(int fd, acl_t acl, acl_type_t type)
+{
+    struct proc_path path = proc_path(fd);
+    if (type != ACL_TYPE_EXTENDED || is_symlink(fd)) {
+        errno = DARWIN_ENOTSUP;
+        return -1;
+    }
+    if (proc_set(&path, OWN_ACL, acl->text, strlen(acl->text), 0) == 0)
+        return 0;
+    errno = errno == EOPNOTSUPP ? DARWIN_ENOTSUP : errno;
+    return -1;
+}
+
+/* Appends an entry without name and number; false if it is none. */
+static bool add_entry(char *out, const char *line, size_t length)
+{
+    char copy[512];
+    char *fields[7];
+    int count = 0;
+    if (length >= sizeof copy)
+        return false;
+    memcpy(copy, line, length);
+    copy[length] = '\0';
+    for (char *rest = copy; rest && count < 7;)
+        fields[count++] = strsep(&rest, ":");
+    if (count < 5 || count > 6 ||
+        (strcmp(fields[0], "user") != 0 && strcmp(fields[0], "group") != 0) ||
+        strlen(fields[1]) != GUID_LENGTH ||
+        (strncmp(fields[4], "allow", 5) != 0 && strncmp(fields[4], "deny", 4) != 0))
+        return false;
+    (void) sprintf(out + strlen(out), "user:%s:::%s:%s\n", fields[1], fields[4],
+                   count == 6 ? fields[5] : "");
+    return true;
+}
+
+/* The one of macOS ends the program at a line that has too few fields. */
+acl_t acl_from_text(const char *text)
+{
+    static const char head[] = "!#acl 1\n";
+    size_t entries = 0;
+    bool good = strncmp(text, head, sizeof head - 1) == 0 && strlen(text) < TEXT_MAX / 2;
+    char *out = good ? calloc(1, TEXT_MAX) : NULL;
+    if (out)
+        (void) strcpy(out, head);
+    for (const char *line = text + (good ? sizeof head - 1 : 0); out && good && *line;) {
+        size_t length = strcspn(line, "\n");
+        good = add_entry(out, line, length) && ++entries <= ENTRIES_MAX;
+        line += length + (line[length] == '\n');
+    }
+    if (out && good)
+        return (acl_t) (void *) out;
+    free(out);
+    errno = EINVAL;
+    return NULL;
+}
+
+char *acl_to_text(acl_t acl, ssize_t *out_length)
+{
+    char *text = calloc(1, 2 * TEXT_MAX);
+    char *out = text;
+    if (!text)
+        return NULL;
+    for (const char *in = acl->text; *in; in++) {
+        if (strncmp(in, ":::", 3) == 0) {
+            out += sprintf(out, ":somebody:501:");
+            in += 2;
+        } else {
+            *out++ = *in;
+        }
+    }
+    if (out_length)
+        *out_length = out - text;
+    return text;
+}
+
+struct filesec *filesec_init(void)
+{
+    return calloc(1, sizeof(struct filesec));
+}
+
+void filesec_free(struct filesec *security)
+{
+    free(security);
+}
+
+int filesec_set_property(struct filesec *security, int property, const void *value)
+{
+    enum { ACL = 5 };
+    if (property != ACL || value != (const void *) 1) {
+        errno = EINVAL;
+        return -1;
+    }
+    security->removes_acl = true;
+    return 0;
+}
+
+int fchmodx_np(int fd, struct filesec *security)
+{
+    struct proc_path path = proc_path(fd);
+    if (security->removes_acl && proc_remove(&path, OWN_ACL) != 0 && errno != ENODATA)
+        return -1;
+    return 0;
+}
+
+int acl_copy(int from_fd, int to_fd)
+{
+    acl_t acl = acl_get_fd_np(from_fd, ACL_TYPE_EXTENDED);
+    if (!acl)
+        return errno == ENOENT ? 0 : -1;
+    int result = acl_set_fd_np(to_fd, acl, ACL_TYPE_EXTENDED);
+    int saved = errno;
+    (void) acl_free(acl);
+    errno = saved;
+    return result;
+}
