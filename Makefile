@@ -64,7 +64,7 @@ DAEMON_SOURCES := $(wildcard cmd/clonefsd/*.c)
 EMULATION_TESTS := $(if $(EMULATED),$(wildcard tests/darwin/test_*.c))
 EMULATION := $(if $(EMULATED),$(filter-out $(wildcard tests/darwin/test_*.c),$(wildcard tests/darwin/*.c)))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
-UNIT_SUPPORT := $(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c))
+UNIT_SUPPORT := $(filter-out $(UNIT_SOURCES) $(OTHERS),$(wildcard tests/unit/*.c))
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 TOOL_SOURCES := $(wildcard tests/tools/*.c)
 

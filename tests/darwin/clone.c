@@ -129,6 +129,13 @@ int clone_one(int source_fd, const struct inode *source, int dirfd, const char *
     return result;
 }
 
+static bool volume_clones(int fd)
+{
+    struct darwin_statfs volume;
+    return fd == AT_FDCWD ||
+           (darwin_fstatfs(fd, &volume) == 0 && strcmp(volume.f_fstypename, "apfs") == 0);
+}
+
 /* What a clone must be: none of the others, on the same mount, and not mounted on. */
 static int check(const struct inode *source, int dirfd, const char *path, uint32_t flags)
 {
@@ -142,6 +149,10 @@ static int check(const struct inode *source, int dirfd, const char *path, uint32
     if (!path_can_be_made(path) ||
         inode_read(dirfd, dirfd == AT_FDCWD ? "." : "", AT_EMPTY_PATH, &dir) != 0)
         return -1;
+    if (!volume_clones(dirfd)) {
+        errno = DARWIN_ENOTSUP;
+        return -1;
+    }
     if (path[0] != '/' && dir.mount != source->mount) {
         errno = EXDEV;
         return -1;

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/platform.h"
 #include "tests/unit/tree_sample.h"
 
 static void must(int result, const char *what)
@@ -105,7 +106,7 @@ static void make_plain_files(int root)
     char name[256];
     tree_sample_file(root, "empty", "");
     tree_sample_file(root, "small", "a few bytes\n");
-    tree_sample_file(root, "caf\xe9 not utf-8", "latin-1");
+    tree_sample_file(root, platform_is_darwin() ? "caf\xc3\xa9" : "caf\xe9 not utf-8", "latin-1");
     tree_sample_file(root, "new\nline", "x");
     memset(name, 'n', 255);
     name[255] = '\0';
