@@ -67,6 +67,9 @@ func (g *generator) layer() *Layer {
 		switch g.one(12) {
 		case 0:
 			l.Ending = Cut
+			for _, e := range l.Entries {
+				e.Libarchive = nil // containerd is given others in their place, and would be cut elsewhere
+			}
 		case 1:
 			l.Ending = OneBlockAndMore
 		case 2:
