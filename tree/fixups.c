@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "tree/inode_map.h"
 
-enum { BLOCK_SIZE = 65536 };
+enum { TEXT_BLOCK = 65536 };
 
 /* Paths stay where they are while the list grows. */
 struct fixups_text {
@@ -32,7 +32,7 @@ static const char *keep_path(struct fixups *list, const char *path, size_t size)
 {
     struct fixups_text *block = list->text;
     if (!block || block->size - block->used < size) {
-        size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+        size_t room = size > TEXT_BLOCK ? size : TEXT_BLOCK;
         block = mem_alloc(sizeof *block + room);
         *block = (struct fixups_text){.older = list->text, .size = room};
         list->text = block;
