@@ -9,6 +9,8 @@
 
 /* Between two looks at the records. */
 #define ROUND_MS (10 * 60 * 1000)
+/* Looked at in one read transaction: a writer may wait for its end. */
+#define RECORDS_AT_ONCE 4096
 
 struct scrub {
     struct content *content;
@@ -25,20 +27,32 @@ static bool is_due(const struct content *content, const struct blob_record *reco
     return !record->damaged && timestamp_after(clock_now(), due);
 }
 
-/* The next blob after the position that is to be read again: 1, or 0 at the end. */
-static int find_due(struct content *content, struct store_blob_position *position,
-                    struct digest *out_digest, struct error *error)
+/* Looks for the next blob that is to be read again, and at so many records at most: 1, *out_due, or
+ * 0 at the end. */
+static int look_for_due(struct content *content, struct store_blob_position *position,
+                        struct digest *out_digest, bool *out_due, struct error *error)
 {
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
     int rc = store_read_begin(content->store, &txn, error);
     int found = rc == 0 ? 1 : rc;
-    while (found > 0) {
+    *out_due = false;
+    for (int i = 0; found > 0 && !*out_due && i < RECORDS_AT_ONCE; i++) {
         owned(blob_record_clear) struct blob_record record = BLOB_RECORD_NULL;
         found = store_blob_next(&txn, position, &record, error);
         *out_digest = record.digest;
-        if (found > 0 && is_due(content, &record))
-            break;
+        *out_due = found > 0 && is_due(content, &record);
     }
+    return found;
+}
+
+/* The next blob after the position that is to be read again: 1, or 0 at the end. */
+static int find_due(struct content *content, struct store_blob_position *position,
+                    struct digest *out_digest, struct error *error)
+{
+    bool due = false;
+    int found = 1;
+    while (found > 0 && !due)
+        found = look_for_due(content, position, out_digest, &due, error);
     return found;
 }
 

@@ -35,7 +35,13 @@ static const struct {
     [TABLE_INGESTS] = {"ingests", MDB_INTEGERKEY},
 };
 
-static int create_environment(struct store *store, int meta_fd, uint64_t map_bytes,
+static bool locks_itself(const struct store_options *options)
+{
+    return options->locks == STORE_LOCKS_OWN ||
+           (options->locks == STORE_LOCKS_DEFAULT && store_needs_own_locks());
+}
+
+static int create_environment(struct store *store, int meta_fd, const struct store_options *options,
                               struct error *error)
 {
     int rc = mdb_env_create(&store->env);
@@ -43,11 +49,13 @@ static int create_environment(struct store *store, int meta_fd, uint64_t map_byt
         return store_raise(error, rc, "cannot open the metadata database");
     (void) mdb_env_set_maxdbs(store->env, TABLE_COUNT);
     (void) mdb_env_set_maxreaders(store->env, MAX_READERS);
-    (void) mdb_env_set_mapsize(store->env, map_bytes ? map_bytes : DEFAULT_MAP_BYTES);
+    (void) mdb_env_set_mapsize(store->env,
+                               options->map_bytes ? options->map_bytes : DEFAULT_MAP_BYTES);
     char path[PATH_MAX]; /* LMDB takes paths only */
     if (!fd_path(meta_fd, path, sizeof path))
         return error_errno(error, "cannot find the path of the metadata database");
-    rc = mdb_env_open(store->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600);
+    unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (locks_itself(options) ? MDB_NOLOCK : 0U);
+    rc = mdb_env_open(store->env, path, flags, 0600);
     return rc == 0 ? 0 : store_raise(error, rc, "cannot open the metadata database");
 }
 
@@ -186,6 +194,12 @@ static void reserve_room(const struct store *store)
         log_debug("no room could be reserved for the metadata database");
 }
 
+static int share_reads(struct store *store, struct error *error)
+{
+    int rc = shared_reads_new(store->env, store->tables, TABLE_COUNT, &store->reads);
+    return rc == 0 ? 0 : store_raise(error, rc, "cannot read the metadata");
+}
+
 /* A new database file's directory entry must be as durable as what is committed to it. */
 static int open_environment(struct store *store, int root_dirfd, bool data_empty,
                             const struct store_options *options, struct error *error)
@@ -193,13 +207,15 @@ static int open_environment(struct store *store, int root_dirfd, bool data_empty
     owned(fd_close) int meta_fd = fd_make_dir(root_dirfd, "meta", 0700, error);
     if (meta_fd < 0)
         return error->code;
-    int rc = create_environment(store, meta_fd, options->map_bytes, error);
+    int rc = create_environment(store, meta_fd, options, error);
     if (rc == 0)
         rc = check_store(store, root_dirfd, data_empty, error);
     if (rc == 0)
         rc = open_tables(store, error);
     if (rc == 0 && (fsync(meta_fd) != 0 || fsync(root_dirfd) != 0))
         rc = error_errno(error, "cannot flush the folder of the metadata database");
+    if (rc == 0 && locks_itself(options))
+        rc = share_reads(store, error);
     if (rc == 0)
         reserve_room(store);
     return rc;
@@ -231,6 +247,7 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
+    shared_reads_free(store->reads);
     if (store->env)
         mdb_env_close(store->env);
     store_gate_clear(&store->gate);

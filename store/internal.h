@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "store/shared_reads.h"
 #include "store/store.h"
 
 /* For store/ alone. */
@@ -43,7 +44,9 @@ struct store {
     bool was_rebooted;           /* set once */
     char boot_id[64];            /* set once */
     struct store_gate gate;
+    struct shared_reads *reads; /* set once; NULL: LMDB has a table of readers */
     struct store_write_queue queue;
+    bool unsure; /* of the thread that commits: what the last commit left is not known */
     pthread_mutex_t id_lock;
     uint64_t next_id;      /* under id_lock */
     uint64_t reserved_ids; /* under id_lock: ids below are reserved on disk */
@@ -74,6 +77,9 @@ static inline uint64_t read_u64(const MDB_val *value)
            value->mv_size < sizeof number ? value->mv_size : sizeof number);
     return number;
 }
+
+/* True where LMDB's locks outlive a process that is killed. */
+bool store_needs_own_locks(void);
 
 void store_gate_init(struct store_gate *gate);
 void store_gate_clear(struct store_gate *gate);

@@ -16,18 +16,28 @@
  * (group commit). All calls are thread-safe; one transaction belongs to one thread.
  */
 struct store;
+struct shared_read;
 struct MDB_txn;
 
 #define STORE_FORMAT 1
+
+/* Who keeps readers and the writer apart. */
+enum store_locks {
+    STORE_LOCKS_DEFAULT, /* whichever this system does well */
+    STORE_LOCKS_LMDB,    /* LMDB, by a file that processes share */
+    STORE_LOCKS_OWN      /* this process alone (store/shared_reads.h) */
+};
 
 struct store_options {
     const char *boot_id; /* of the machine now; "" = unknown, counts as the same as before */
     uint64_t map_bytes; /* address space to reserve; 0 = default. The database grows beyond it if it
                            must, at the price of one short pause */
+    enum store_locks locks;
 };
 
 /*
- * Opens the database in ROOT/meta, or makes a new one. root_dirfd stays the caller's. The store's
+ * Opens the database in ROOT/meta, or makes a new one. root_dirfd stays the caller's, who has the
+ * root's lock: no other process opens the same database. The store's
  * UUID stands in the database and in ROOT/uuid: data folders without their database, or with
  * a foreign one, and a newer format are ERROR_PRECONDITION, with a text that says what to do.
  * data_empty says whether ROOT's data folders are empty, which allows a new database.
@@ -46,7 +56,8 @@ bool store_was_rebooted(const struct store *store);
 struct store_txn {
     struct store *store; /* NULL when not open */
     struct MDB_txn *mdb;
-    bool changed; /* a write happened since the change function was entered */
+    struct shared_read *shared; /* whose transaction this reader shares; NULL: it has its own */
+    bool changed;               /* a write happened since the change function was entered */
 };
 
 #define STORE_TXN_NULL ((struct store_txn){0})
@@ -64,8 +75,9 @@ typedef int store_change(struct store_txn *txn, void *context, struct error *err
 
 /*
  * Runs a change and makes it durable; other callers' changes may share the commit. Returns what
- * run returned, or the commit's failure, after which nothing of it is there. Blocks for one
- * or two flushes of the disk.
+ * run returned, or the commit's failure, after which nothing of it is there. Should the drive fail
+ * to flush what is committed already (macOS), the next start decides that, and until then every
+ * change fails. Blocks for one or two flushes of the disk.
  */
 int store_write(struct store *store, store_change *run, void *context, struct error *error);
 

@@ -44,6 +44,11 @@ int store_raise(struct error *error, int mdb_rc, const char *what)
 int store_read_begin(struct store *store, struct store_txn *out_txn, struct error *error)
 {
     store_gate_enter(&store->gate);
+    if (store->reads) {
+        struct shared_read *shared = shared_reads_enter(store->reads);
+        *out_txn = (struct store_txn){.store = store, .mdb = shared->mdb, .shared = shared};
+        return 0;
+    }
     MDB_txn *mdb = NULL;
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &mdb);
     if (rc != 0) {
@@ -58,7 +63,10 @@ void store_read_end(struct store_txn *txn)
 {
     if (!txn->store)
         return;
-    mdb_txn_abort(txn->mdb);
+    if (txn->shared)
+        shared_reads_leave(txn->store->reads, txn->shared);
+    else
+        mdb_txn_abort(txn->mdb);
     store_gate_leave(&txn->store->gate);
     *txn = STORE_TXN_NULL;
 }
@@ -88,6 +96,14 @@ int store_delete(struct store_txn *txn, enum store_table table, MDB_val *key, MD
     return rc == 0 || rc == MDB_NOTFOUND ? 0 : store_raise(error, rc, "cannot write the metadata");
 }
 
+/* Shows readers what is committed. */
+static int publish(struct store *store)
+{
+    int rc = store->reads ? shared_reads_publish(store->reads) : 0;
+    store->unsure = rc != 0;
+    return rc;
+}
+
 static int grow_map(struct store *store, struct error *error)
 {
     MDB_envinfo info;
@@ -96,6 +112,8 @@ static int grow_map(struct store *store, struct error *error)
         return error_set(error, ERROR_NO_SPACE, "the metadata database is at its largest size");
     store_gate_close(&store->gate);
     int rc = mdb_env_set_mapsize(store->env, info.me_mapsize * 2);
+    if (rc == 0)
+        rc = publish(store);
     store_gate_open(&store->gate);
     if (rc != 0)
         return store_raise(error, rc, "cannot enlarge the metadata database");
@@ -107,8 +125,11 @@ static int grow_map(struct store *store, struct error *error)
 static int flush_drive(struct store *store)
 {
     mdb_filehandle_t fd = -1;
-    int rc = mdb_env_get_fd(store->env, &fd);
-    return rc != 0 || volume_flush_drive(fd) == 0 ? rc : errno;
+    int rc = fault_point("store.flush_drive") != 0 ? errno : mdb_env_get_fd(store->env, &fd);
+    if (rc == 0 && volume_flush_drive(fd) != 0)
+        rc = errno;
+    store->unsure = rc != 0;
+    return rc;
 }
 
 static int commit(struct store_txn *txn, struct error *error)
@@ -121,8 +142,25 @@ static int commit(struct store_txn *txn, struct error *error)
     if (rc == 0)
         rc = flush_drive(txn->store);
     if (rc == 0)
+        rc = publish(txn->store);
+    if (rc == 0)
         (void) fault_point("store.after_commit");
     return rc == 0 ? 0 : store_raise(error, rc, "cannot commit the metadata");
+}
+
+/* A transaction to write in, once that may be. */
+static int begin_write(struct store *store, struct store_txn *out_txn, struct error *error)
+{
+    if (store->unsure)
+        return error_set(error, ERROR_IO,
+                         "the last commit of the metadata could not be completed, and whether it "
+                         "holds is not known: nothing is written any more until clonefsd is "
+                         "started again");
+    if (store->reads)
+        shared_reads_make_room(store->reads);
+    *out_txn = (struct store_txn){.store = store};
+    int rc = mdb_txn_begin(store->env, NULL, 0, &out_txn->mdb);
+    return rc == 0 ? 0 : store_raise(error, rc, "cannot write the metadata");
 }
 
 enum group_outcome {
@@ -151,12 +189,10 @@ static bool is_map_full(const struct error *error, int result)
 static enum group_outcome run_group(struct store *store, struct queued_change *first)
 {
     struct error error = {0};
-    struct store_txn txn = {.store = store};
-    int rc = mdb_txn_begin(store->env, NULL, 0, &txn.mdb);
-    if (rc != 0) {
+    struct store_txn txn = STORE_TXN_NULL;
+    if (begin_write(store, &txn, &error) != 0) {
         for (struct queued_change *change = first; change; change = change->next)
             change->result = 0;
-        (void) store_raise(&error, rc, "cannot write the metadata");
         finish_all(first, &error);
         return GROUP_FINISHED;
     }

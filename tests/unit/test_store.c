@@ -19,6 +19,7 @@
 #include "tests/unit/scratch.h"
 
 static struct scratch scratch;
+static enum store_locks locks; /* the tests run once with each */
 
 static int set_up(void **state)
 {
@@ -38,7 +39,7 @@ static struct store *open_store(uint64_t map_bytes, const char *boot_id)
 {
     struct store *store = NULL;
     struct error error = {0};
-    struct store_options options = {.boot_id = boot_id, .map_bytes = map_bytes};
+    struct store_options options = {.boot_id = boot_id, .map_bytes = map_bytes, .locks = locks};
     int rc = store_open(scratch.fd, true, &options, &store, &error);
     if (rc != 0)
         fail_msg("%s", error.message);
@@ -281,35 +282,46 @@ static void a_newer_format_is_refused_with_a_clear_text(void **state)
     assert_int_equal(store_write(store, change_format, &newer, NULL), 0);
     store_close(store);
     struct error error = {0};
-    struct store_options options = {0};
+    struct store_options options = {.locks = locks};
     assert_int_equal(store_open(scratch.fd, true, &options, &store, &error), ERROR_PRECONDITION);
     assert_non_null(strstr(error.message, "format 2"));
 }
 
-static int drop_unflushed(struct store_txn *txn, void *context, struct error *error)
-{
-    (void) context;
-    (void) error;
-    txn->changed = true;
-    return mdb_drop(txn->mdb, txn->store->tables[TABLE_UNFLUSHED], 1);
-}
-
-/* How many tables the database in meta/ has. */
-static size_t count_tables(void)
+/* Opens the database in meta/ without the store, to write if asked. */
+static MDB_txn *open_raw(unsigned flags)
 {
     MDB_env *env = NULL;
     MDB_txn *txn = NULL;
-    MDB_dbi names;
-    MDB_stat stat;
     owned(mem_free) char *path = mem_printf("%s/meta", scratch.path);
     assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_open(env, path, MDB_RDONLY, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 1), 0);
+    assert_int_equal(mdb_env_open(env, path, flags, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, flags, &txn), 0);
+    return txn;
+}
+
+static size_t count_tables(void)
+{
+    MDB_dbi names;
+    MDB_stat stat;
+    MDB_txn *txn = open_raw(MDB_RDONLY);
+    MDB_env *env = mdb_txn_env(txn);
     assert_int_equal(mdb_dbi_open(txn, NULL, 0, &names), 0);
     assert_int_equal(mdb_stat(txn, names, &stat), 0);
     mdb_txn_abort(txn);
     mdb_env_close(env);
     return stat.ms_entries;
+}
+
+static void drop_unflushed(void)
+{
+    MDB_dbi table;
+    MDB_txn *txn = open_raw(0);
+    MDB_env *env = mdb_txn_env(txn);
+    assert_int_equal(mdb_dbi_open(txn, "unflushed", MDB_INTEGERKEY, &table), 0);
+    assert_int_equal(mdb_drop(txn, table, 1), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
 }
 
 /* As a newer clonefsd leaves it that has no use for one of our tables. */
@@ -319,9 +331,9 @@ static void no_table_is_made_in_a_newer_store(void **state)
     uint32_t newer = STORE_FORMAT + 1;
     struct store *store = open_store(0, "");
     assert_int_equal(store_write(store, change_format, &newer, NULL), 0);
-    assert_int_equal(store_write(store, drop_unflushed, NULL, NULL), 0);
     store_close(store);
-    struct store_options options = {0};
+    drop_unflushed();
+    struct store_options options = {.locks = locks};
     assert_int_equal(count_tables(), TABLE_COUNT - 1);
     assert_int_equal(store_open(scratch.fd, true, &options, &store, NULL), ERROR_PRECONDITION);
     assert_int_equal(count_tables(), TABLE_COUNT - 1);
@@ -335,7 +347,7 @@ static void a_foreign_database_is_refused(void **state)
     assert_int_equal(fd_publish_small(scratch.fd, "uuid", other, sizeof other - 1, NULL), 0);
     struct store *store = NULL;
     struct error error = {0};
-    struct store_options options = {0};
+    struct store_options options = {.locks = locks};
     assert_int_equal(store_open(scratch.fd, true, &options, &store, &error), ERROR_PRECONDITION);
     assert_non_null(strstr(error.message, "belongs to"));
     assert_int_equal(unlinkat(scratch.fd, "uuid", 0), 0);
@@ -347,7 +359,7 @@ static void data_without_its_database_is_refused(void **state)
     (void) state;
     struct store *store = NULL;
     struct error error = {0};
-    struct store_options options = {0};
+    struct store_options options = {.locks = locks};
     assert_int_equal(store_open(scratch.fd, false, &options, &store, &error), ERROR_PRECONDITION);
     assert_non_null(strstr(error.message, "no metadata database"));
     assert_int_equal(store_open(scratch.fd, true, &options, &store, &error), 0);
@@ -435,5 +447,8 @@ int main(void)
         CASE(a_reboot_is_noticed_until_it_is_noted),
         CASE(a_newer_note_is_not_taken_back_by_an_older_flush),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    locks = STORE_LOCKS_LMDB;
+    int failed = cmocka_run_group_tests_name("store, locks of LMDB", tests, NULL, NULL);
+    locks = STORE_LOCKS_OWN;
+    return failed + cmocka_run_group_tests_name("store, own locks", tests, NULL, NULL);
 }
