@@ -70,7 +70,7 @@ int os_open_root(int dirfd, const char *path)
     if (!slash)
         return os_open_dir(dirfd, path);
     owned(mem_free) char *parent = mem_strndup(path, (size_t) (slash - path) + 1);
-    owned(fd_close) int parent_fd = openat(dirfd, parent, O_SEARCH | O_DIRECTORY | O_CLOEXEC);
+    owned(fd_close) int parent_fd = openat(dirfd, parent, O_SEARCH | O_CLOEXEC);
     return parent_fd < 0 ? -1 : os_open_dir(parent_fd, slash + 1);
 }
 
