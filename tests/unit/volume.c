@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "tests/unit/fold_volume.h"
 
 extern char **environ;
 
@@ -90,6 +91,8 @@ char *volume_mount(const char *kind, unsigned size_mib)
             reason = "needs root and a mount namespace";
         else if (strcmp(kind, "tmpfs") == 0)
             reason = mount_tmpfs(path, size_mib);
+        else if (strcmp(kind, "fold") == 0)
+            reason = fold_volume_mount(path);
         else
             reason = mount_loop(kind, path, size_mib);
         if (reason)

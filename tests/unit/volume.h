@@ -9,8 +9,9 @@
 
 /*
  * Makes and mounts a volume of kind "xfs" (with reflinks), "btrfs", "ext4" or "tmpfs"; size_mib is
- * at least 320. Returns its directory, or NULL after printing "skip: REASON" where the machine
- * lacks something. Call it before the program starts threads.
+ * at least 320. "fold" is one whose names fold (tests/unit/fold_volume.h). Returns its directory,
+ * or NULL after printing "skip: REASON" where the machine lacks something. Call it before the
+ * program starts threads.
  */
 char *volume_mount(const char *kind, unsigned size_mib);
 

@@ -35,6 +35,7 @@ SET_UP(xfs)
 SET_UP(btrfs)
 SET_UP(ext4)
 SET_UP(tmpfs)
+SET_UP(fold)
 
 int volume_fixture_unmount(void **state)
 {

@@ -15,6 +15,7 @@ int volume_fixture_xfs(void **state);
 int volume_fixture_btrfs(void **state);
 int volume_fixture_ext4(void **state);
 int volume_fixture_tmpfs(void **state);
+int volume_fixture_fold(void **state);
 int volume_fixture_unmount(void **state);
 
 /* For each test: makes its directory; removes it by tree_remove, which must succeed. */
