@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/attr.h>
 #include <sys/mount.h>
@@ -338,6 +340,30 @@ bool os_has_acl_at(int dirfd, const char *entry)
     return getattrlistat(dirfd, entry[0] ? entry : ".", &wanted, &answer, sizeof answer,
                          FSOPT_NOFOLLOW) == 0 &&
            answer.length > sizeof answer.length && answer.security.attr_length > 0;
+}
+
+static const struct attrlist name_attributes = {.bitmapcount = ATTR_BIT_MAP_COUNT,
+                                                .commonattr = ATTR_CMN_NAME};
+
+/* A name may take three times as many bytes as it has characters. */
+struct name_answer {
+    uint32_t length;
+    attrreference_t reference;
+    char text[3 * NAME_MAX + 1];
+};
+
+bool os_is_spelled(int dirfd, const char *name)
+{
+    struct attrlist wanted = name_attributes;
+    struct name_answer answer = {0};
+    if (getattrlistat(dirfd, name, &wanted, &answer, sizeof answer, FSOPT_NOFOLLOW) != 0)
+        return false;
+    size_t start =
+        offsetof(struct name_answer, reference) + (size_t) answer.reference.attr_dataoffset;
+    size_t size = strlen(name) + 1;
+    return answer.reference.attr_dataoffset > 0 && start + size <= sizeof answer &&
+           answer.reference.attr_length == size &&
+           memcmp((const char *) &answer + start, name, size) == 0;
 }
 
 bool os_in_user_namespace(void)
