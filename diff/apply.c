@@ -25,6 +25,7 @@ static void apply_clear(struct apply *apply)
 {
     places_clear(&apply->unpacking.places);
     path_set_clear(&apply->unpacking.unpacked);
+    collisions_clear(&apply->unpacking.collisions);
     layer_archive_clear(&apply->archive);
     apple_member_clear(&apply->held);
     file_flags_clear(&apply->flags);
@@ -128,15 +129,20 @@ static int take_all(struct apply *apply, struct error *error)
 int layer_apply(int root_fd, struct layer_stream *stream, const struct layer_apply_options *options,
                 struct layer_apply_result *out_result, struct error *error)
 {
-    owned(apply_clear) struct apply apply = {.unpacking = {.options = options}};
-    struct places *places =
-        places_new(root_fd, options->limits.path_depth, &apply.unpacking.unpacked);
+    owned(apply_clear) struct apply apply = {
+        .unpacking = {
+            .options = options,
+            .collisions = {.rules = &options->names, .max_looked = options->limits.entries}}};
+    struct places *places = places_new(root_fd, options->limits.path_depth,
+                                       &apply.unpacking.unpacked, &apply.unpacking.collisions);
     apply.unpacking.places = places;
     if (options->flush_ahead)
         apply.unpacking.flush = flush_ahead_new(root_fd);
     int code = layer_archive_open(stream, &options->limits, &apply.archive, error);
     if (code == 0)
         code = take_all(&apply, error);
+    if (code == 0)
+        code = collisions_check(&apply.unpacking.collisions, error);
     if (code == 0)
         code = places_finish(places, error);
     if (code == 0)

@@ -6,6 +6,7 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
+#include "diff/collision.h"
 #include "diff/limits.h"
 #include "diff/stream.h"
 
@@ -23,9 +24,10 @@ enum layer_appledouble {
 struct layer_apply_options {
     struct layer_limits limits;
     enum layer_appledouble appledouble;
-    bool file_flags;             /* restore what SCHILY.fflags says */
-    bool flush_ahead;            /* what is written will be flushed: begin with it meanwhile */
-    const struct cancel *cancel; /* polled between files and blocks; may be NULL */
+    bool file_flags;              /* restore what SCHILY.fflags says */
+    bool flush_ahead;             /* what is written will be flushed: begin with it meanwhile */
+    struct collision_rules names; /* zero: names are plain bytes */
+    const struct cancel *cancel;  /* polled between files and blocks; may be NULL */
 };
 
 struct layer_apply_result {
@@ -38,9 +40,9 @@ struct layer_apply_result {
  * Takes all entries of the archive from the stream, and what follows it is left to
  * layer_stream_finish. root_fd is the directory; its own attributes stay. ERROR_INVALID for what is
  * no valid archive or goes against the rules, naming the entry; ERROR_NO_SPACE for a volume that is
- * full and for a limit; ERROR_PRECONDITION and ERROR_BUSY if something is mounted in the way;
- * ERROR_CANCELLED, ERROR_IO, and what the stream says. What was written by then stays, for the
- * caller to throw away.
+ * full and for a limit; ERROR_PRECONDITION and ERROR_BUSY if something is mounted in the way, and
+ * the former for two names that are one here (diff/collision.h); ERROR_CANCELLED, ERROR_IO, and
+ * what the stream says. What was written by then stays, for the caller to throw away.
  */
 int layer_apply(int root_fd, struct layer_stream *stream, const struct layer_apply_options *options,
                 struct layer_apply_result *out_result, struct error *error);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,7 +30,8 @@ struct making {
     const char *name;
     struct place *target_place; /* of a hard link */
     const char *target_name;
-    int fd; /* of a file or directory */
+    char *spelling; /* what name points to, if that is no part of the path */
+    int fd;         /* of a file or directory */
 };
 
 static atomic_ulong device_count;
@@ -127,13 +129,58 @@ static int make(struct making *making)
     return -1;
 }
 
+/* A name that finds an entry of another spelling: 1 if it is as good as the same name, 0 if it is
+ * another one, to be replaced, or an error code. */
+static int settle_spelling(struct making *making, const char *spelling, struct error *error)
+{
+    struct unpacking *unpacking = making->unpacking;
+    bool made_here = path_set_has(&unpacking->unpacked,
+                                  entry_path_id(making->place->id, spelling, strlen(spelling)));
+    owned(mem_free) char *path = place_join(making->place, making->name);
+    owned(mem_free) char *spelled_path = place_join(making->place, spelling);
+    switch (collision_decide(spelling, made_here, unpacking->options->names.allowed)) {
+    case COLLISION_REFUSED:
+        return collision_refuse(path, spelled_path, error);
+    case COLLISION_REPLACES:
+        return collisions_note(&unpacking->collisions, path, spelled_path,
+                               unpacking->options->limits.header_bytes, error);
+    case COLLISION_ALLOWED:
+        collision_log(path, spelled_path);
+        return 1;
+    case COLLISION_NONE:
+        break;
+    }
+    return 1;
+}
+
+/* A directory that is merged keeps its spelling. */
+static void take_spelling(struct making *making, char **spelling)
+{
+    if (!*spelling)
+        return;
+    mem_free(&making->spelling);
+    making->name = making->spelling = mem_take(spelling);
+}
+
 /* What has the name: a directory that stays for an entry that is one (1), or it is removed (0). */
 static int make_room(struct making *making, struct error *error)
 {
     struct os_stat found;
-    if (making->item->type == ENTRY_DIR &&
+    owned(mem_free) char *spelling = NULL;
+    int code = collisions_find(&making->unpacking->collisions, making->place->fd, making->name,
+                               &spelling, error);
+    bool same = code == 0;
+    if (code > 0) {
+        code = settle_spelling(making, spelling, error);
+        same = code > 0;
+    }
+    if (code < 0)
+        return code;
+    if (same && making->item->type == ENTRY_DIR &&
         os_stat_at(making->place->fd, making->name, &found) == 0 && S_ISDIR(found.mode)) {
         making->fd = os_open_dir(making->place->fd, making->name);
+        if (making->fd >= 0)
+            take_spelling(making, &spelling);
         if (making->fd >= 0)
             return 1;
         if (errno == EXDEV)
@@ -150,6 +197,17 @@ static int find_parent_again(struct making *making, const char *path, struct err
                        &making->place, error);
 }
 
+static int making_error(const struct making *making, struct error *error)
+{
+    size_t length = making->item->type == ENTRY_SYMLINK ? strlen(making->item->target) : 0;
+    if (errno == ENAMETOOLONG && length >= PATH_MAX)
+        return error_set(error, ERROR_INVALID,
+                         "the link leads to a path of %zu bytes, more than the %d that the system "
+                         "takes",
+                         length, PATH_MAX - 1);
+    return unpacking_errno(error, "cannot make it");
+}
+
 static int make_in_place(struct making *making, const char *path, struct error *error)
 {
     for (int tries = 0; tries < TRIES_MAX; tries++) {
@@ -163,11 +221,28 @@ static int make_in_place(struct making *making, const char *path, struct error *
         else if (errno == ENOENT && !is_link)
             code = find_parent_again(making, path, error);
         else
-            return unpacking_errno(error, "cannot make it");
+            return making_error(making, error);
         if (code != 0)
             return code < 0 ? code : 0;
     }
     return error_set(error, ERROR_PRECONDITION, "somebody else keeps changing it");
+}
+
+/* What has another spelling is another file. */
+static int check_target(const struct making *making, struct error *error)
+{
+    const struct place *place = making->target_place;
+    owned(mem_free) char *spelling = NULL;
+    int code = collisions_find(&making->unpacking->collisions, place->fd, making->target_name,
+                               &spelling, error);
+    if (code <= 0)
+        return code;
+    owned(mem_free) char *path = place_join(place, making->target_name);
+    owned(mem_free) char *spelled_path = place_join(place, spelling);
+    if (!making->unpacking->options->names.allowed)
+        return collision_refuse(path, spelled_path, error);
+    collision_log(path, spelled_path);
+    return 0;
 }
 
 /* The target of a hard link lies below the root too, and its last component is not followed. */
@@ -179,6 +254,8 @@ static int find_target(struct making *making, char *target, struct error *error)
     int code = places_find(making->unpacking->places, target, entry_path_parent_length(target),
                            false, &making->target_place, error);
     making->target_name = entry_path_base(target);
+    if (code == 0)
+        code = check_target(making, error);
     if (code == ERROR_NOT_FOUND ||
         (code == 0 && os_stat_at(making->target_place->fd, making->target_name, &found) != 0 &&
          errno == ENOENT))
@@ -195,9 +272,11 @@ static bool is_device(const struct archive_item *item)
 
 static int check_device(const struct archive_item *item, struct error *error)
 {
-    if (item->major > 0xfff || item->minor > 0xfffff)
-        return error_set(error, ERROR_INVALID, "there is no device %" PRIu64 ":%" PRIu64,
-                         item->major, item->minor);
+    if (!device_fits(&device_bits, item->major, item->minor))
+        return error_set(error, ERROR_INVALID,
+                         "there is no device %" PRIu64 ":%" PRIu64
+                         ": this system has %u bits for the first number and %u for the second",
+                         item->major, item->minor, device_bits.major, device_bits.minor);
     if (!os_in_user_namespace())
         return 0;
     if (log_count(&device_count))
@@ -226,15 +305,16 @@ static int finish(struct making *making, const struct entry_content *content, st
                       times, error);
 }
 
-static void close_making(struct making *making)
+static void making_clear(struct making *making)
 {
     fd_close(&making->fd);
+    mem_free(&making->spelling);
 }
 
 int entry_unpack(struct unpacking *unpacking, const char *path, const struct archive_item *item,
                  const struct entry_content *content, struct error *error)
 {
-    owned(close_making) struct making making = {
+    owned(making_clear) struct making making = {
         .unpacking = unpacking, .item = item, .name = entry_path_base(path), .fd = -1};
     owned(mem_free) char *target = item->type == ENTRY_HARD_LINK ? mem_strdup(item->target) : NULL;
     if (!*path)

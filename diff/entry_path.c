@@ -76,13 +76,13 @@ uint64_t entry_path_id(uint64_t parent_id, const char *component, size_t length)
     return id > ENTRY_PATH_ROOT_ID ? id : id + 2;
 }
 
-void entry_text_make(struct entry_text *text, const char *name)
+static void make_text(struct entry_text *text, const char *name, bool ascii)
 {
     size_t length = strlen(name);
     const char *start = length > SHOWN_MAX ? name + length - SHOWN_MAX : name;
     while (start > name && ((unsigned char) *start & 0xc0) == 0x80)
         start++;
-    bool utf8 = utf8_valid(start, strlen(start));
+    bool utf8 = !ascii && utf8_valid(start, strlen(start));
     char *end = start > name ? stpcpy(text->text, "...") : text->text;
     for (const char *at = start; *at; at++) {
         unsigned char byte = (unsigned char) *at;
@@ -92,4 +92,14 @@ void entry_text_make(struct entry_text *text, const char *name)
             *end++ = *at;
     }
     *end = '\0';
+}
+
+void entry_text_make(struct entry_text *text, const char *name)
+{
+    make_text(text, name, false);
+}
+
+void entry_text_make_ascii(struct entry_text *text, const char *name)
+{
+    make_text(text, name, true);
 }

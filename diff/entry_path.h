@@ -29,3 +29,6 @@ struct entry_text {
     char text[800];
 };
 void entry_text_make(struct entry_text *text, const char *name);
+
+/* The same with all that is not ASCII as \xNN, to tell names apart that look the same. */
+void entry_text_make_ascii(struct entry_text *text, const char *name);

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/stat.h"
 #include "diff/entry_path.h"
+#include "diff/unpacking.h"
 #include "tree/os.h"
 
 enum { PLACES_MAX = 32, LINKS_MAX = 255 };
@@ -21,6 +22,9 @@ struct places {
     struct place open[PLACES_MAX];
     unsigned max_depth;
     const struct path_set *unpacked;
+    struct collisions *collisions;
+    struct path_set
+        spelled; /* directories known to be spelled as their paths; on volumes that fold */
     uint64_t turn;
     bool stale;      /* paths may lead elsewhere */
     char *last_path; /* what was asked for last, and what was found */
@@ -28,7 +32,8 @@ struct places {
     struct place *last;
 };
 
-struct places *places_new(int root_fd, unsigned max_depth, const struct path_set *unpacked)
+struct places *places_new(int root_fd, unsigned max_depth, const struct path_set *unpacked,
+                          struct collisions *collisions)
 {
     struct places *places = mem_alloc(sizeof *places);
     places->root = (struct place){.fd = root_fd, .id = ENTRY_PATH_ROOT_ID, .path = mem_strdup("")};
@@ -36,7 +41,13 @@ struct places *places_new(int root_fd, unsigned max_depth, const struct path_set
         places->open[i].fd = -1;
     places->max_depth = max_depth;
     places->unpacked = unpacked;
+    places->collisions = collisions;
     return places;
+}
+
+char *place_join(const struct place *place, const char *name)
+{
+    return place->path_length > 0 ? mem_printf("%s/%s", place->path, name) : mem_strdup(name);
 }
 
 static void place_clear(struct place *place)
@@ -53,6 +64,7 @@ void places_clear(struct places **places)
         place_clear(&(*places)->open[i]);
     mem_free(&(*places)->root.path);
     mem_free(&(*places)->last_path);
+    path_set_clear(&(*places)->spelled);
     mem_free(places);
 }
 
@@ -75,6 +87,7 @@ int places_finish(struct places *places, struct error *error)
         if (code == 0)
             code = closed;
     }
+    path_set_clear(&places->spelled);
     places->last = NULL;
     places->stale = false;
     return code;
@@ -144,7 +157,8 @@ static int make_missing(const struct place *parent, const char *name, struct err
     if (parent->keeps_times && note_times(&kept, error) != 0)
         return ERROR_IO;
     if (mkdirat(parent->fd, name, 0755) != 0)
-        return error_errno(error, "cannot make the directory");
+        return errno == EILSEQ ? unpacking_errno(error, "cannot make a directory on the way")
+                               : error_errno(error, "cannot make the directory");
     owned(fd_close) int fd = os_open_dir(parent->fd, name);
     struct stat found;
     if (fd < 0 || fstat(fd, &found) != 0)
@@ -189,7 +203,35 @@ static int open_error(struct error *error)
         return error_set(error, ERROR_INVALID, "what should be a directory on the way is none");
     if (errno == ENAMETOOLONG)
         return error_set(error, ERROR_INVALID, "a name on the way is too long");
+    if (errno == EILSEQ)
+        return unpacking_errno(error, "a name on the way");
     return error_errno(error, "cannot open a directory on the way");
+}
+
+static bool folds(const struct places *places)
+{
+    return places->collisions->rules->spelling.folds;
+}
+
+/* Sees to it that the component of path from start to end, which is there, is spelled as at spells
+ * it: 0 if it is, 1 if it is now that this is allowed, or an error code. */
+static int check_spelling(struct places *places, const struct place *at, char **path, size_t start,
+                          size_t end, struct error *error)
+{
+    owned(mem_free) char *name = mem_strndup(*path + start, end - start);
+    owned(mem_free) char *spelling = NULL;
+    int found = collisions_find(places->collisions, at->fd, name, &spelling, error);
+    if (found <= 0)
+        return found;
+    owned(mem_free) char *asked = mem_strndup(*path, end);
+    owned(mem_free) char *spelled = mem_printf("%.*s%s", (int) start, *path, spelling);
+    if (!places->collisions->rules->allowed)
+        return collision_refuse(asked, spelled, error);
+    collision_log(asked, spelled);
+    char *joined = mem_printf("%s%s", spelled, *path + end);
+    mem_free(path);
+    *path = joined;
+    return 1;
 }
 
 /* Steps from at down to the component of path from start to end: 0, 1 if that was a link and path
@@ -198,12 +240,19 @@ static int step(struct places *places, struct place *at, char **path, size_t sta
                 bool make, struct error *error)
 {
     owned(mem_free) char *name = mem_strndup(*path + start, end - start);
-    int fd = os_open_dir(at->fd, name);
+    uint64_t id = entry_path_id(at->id, name, end - start);
+    owned(fd_close) int fd = os_open_dir(at->fd, name);
     if (fd < 0 && errno == ENOENT && make) {
         int code = make_missing(at, name, error);
         if (code != 0)
             return code;
         fd = os_open_dir(at->fd, name);
+    } else if (folds(places) && !path_set_has(&places->spelled, id)) {
+        int sys = errno;
+        int code = check_spelling(places, at, path, start, end, error);
+        if (code != 0)
+            return code;
+        errno = sys;
     }
     if (fd < 0 && (errno == ENOTDIR || errno == ELOOP)) {
         int sys = errno;
@@ -214,10 +263,12 @@ static int step(struct places *places, struct place *at, char **path, size_t sta
     }
     if (fd < 0)
         return open_error(error);
+    if (folds(places))
+        path_set_add(&places->spelled, id);
     if (at->fd != places->root.fd)
         fd_close(&at->fd);
-    at->fd = fd;
-    at->id = entry_path_id(at->id, name, end - start);
+    at->fd = fd_take(&fd);
+    at->id = id;
     at->keeps_times = path_set_has(places->unpacked, at->id);
     return 0;
 }
@@ -266,20 +317,28 @@ static uint64_t id_of(const char *path)
     return id;
 }
 
+/* Opens a path in one call, if all of it is spelled so. -1 and errno. */
+static int open_at_once(const struct places *places, const char *path, uint64_t id)
+{
+    if (!folds(places) || path_set_has(&places->spelled, id))
+        return os_open_dir(places->root.fd, path);
+    errno = ENOENT;
+    return -1;
+}
+
 /* Opens the directory of a path; on the way there are no links in most cases. */
 static int open_place(struct places *places, const char *path, size_t length, bool make,
                       struct place **out_place, struct error *error)
 {
     owned(mem_free) char *resolved = mem_strndup(path, length);
-    struct place found = {.fd = os_open_dir(places->root.fd, resolved)};
-    if (found.fd >= 0) {
-        found.id = id_of(resolved);
-    } else if (errno == ENOENT || errno == ELOOP || errno == ENOTDIR || errno == ENAMETOOLONG) {
+    struct place found = {.id = id_of(resolved)};
+    found.fd = open_at_once(places, resolved, found.id);
+    if (found.fd < 0) {
+        if (errno != ENOENT && errno != ELOOP && errno != ENOTDIR && errno != ENAMETOOLONG)
+            return open_error(error);
         int code = walk(places, &resolved, make, &found, error);
         if (code != 0)
             return code;
-    } else {
-        return open_error(error);
     }
     found.path_length = strlen(resolved);
     struct place *known =
@@ -337,8 +396,7 @@ int places_put(struct places *places, const struct place *parent, const char *na
                const struct timespec times[2], struct error *error)
 {
     owned(fd_close) int fd = take_fd;
-    owned(mem_free) char *path =
-        parent->path_length > 0 ? mem_printf("%s/%s", parent->path, name) : mem_strdup(name);
+    owned(mem_free) char *path = place_join(parent, name);
     size_t length = strlen(path);
     struct place *known = find_open(places, path, length);
     if (known) {
@@ -349,8 +407,11 @@ int places_put(struct places *places, const struct place *parent, const char *na
     }
     if (places->stale)
         return 0;
+    uint64_t id = entry_path_id(parent->id, name, strlen(name));
+    if (folds(places))
+        path_set_add(&places->spelled, id);
     struct place added = {.fd = fd_take(&fd),
-                          .id = entry_path_id(parent->id, name, strlen(name)),
+                          .id = id,
                           .path = mem_take(&path),
                           .path_length = length,
                           .times = {times[0], times[1]},

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "diff/collision.h"
 #include "diff/path_set.h"
 
 /*
@@ -30,11 +31,15 @@ struct place {
     uint64_t used; /* when, in turns */
 };
 
+/* The path of an entry of the place; free with mem_free. */
+char *place_join(const struct place *place, const char *name);
+
 struct places;
 
-/* root_fd and unpacked stay the caller's. max_depth: components of a path, also of one that links
- * lead to; 0 = any. */
-struct places *places_new(int root_fd, unsigned max_depth, const struct path_set *unpacked);
+/* root_fd, unpacked and collisions stay the caller's. max_depth: components of a path, also of one
+ * that links lead to; 0 = any. */
+struct places *places_new(int root_fd, unsigned max_depth, const struct path_set *unpacked,
+                          struct collisions *collisions);
 
 /* For owned(); closes all without setting times. NULL is allowed. */
 void places_clear(struct places **places);
@@ -42,8 +47,9 @@ void places_clear(struct places **places);
 /*
  * Finds the directory of a clean path of length bytes. With make, what is missing is made: mode
  * 0755, our own user, the group that the file system gives; else ERROR_NOT_FOUND. ERROR_INVALID for
- * a path through what is no directory or through too many links, ERROR_PRECONDITION for a mount,
- * ERROR_NO_SPACE for max_depth, ERROR_IO. The place stays open until the next call but one, or
+ * a path through what is no directory or through too many links, ERROR_PRECONDITION for a mount and
+ * for a name on the way that finds one of another spelling (if that is allowed, it is taken for
+ * it), ERROR_NO_SPACE for max_depth, ERROR_IO. The place stays open until the next call but one, or
  * until the next if places_forget was called.
  */
 int places_find(struct places *places, const char *path, size_t length, bool make,

@@ -36,6 +36,7 @@ static int unpack_stream(struct differ *differ, const struct snapshot_unpacking 
         .limits = differ->options.limits,
         .appledouble = differ->options.appledouble,
         .file_flags = differ->options.file_flags,
+        .names = differ->options.names,
         .flush_ahead = differ->options.durable,
         .cancel = snapshot_unpacking_cancel(unpacking),
     };

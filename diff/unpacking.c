@@ -20,8 +20,24 @@ int unpacking_remove(struct unpacking *unpacking, struct place *place, const cha
     return tree_remove(place->fd, name, unpacking->options->cancel, error);
 }
 
+/* What the system's own words leave open, or NULL. */
+static const char *explain(int sys)
+{
+    switch (sys) {
+    case EILSEQ:
+        return "this volume takes names in valid UTF-8 alone";
+    case EMLINK:
+        return "there are as many links to the file, or folders in the folder, as the volume takes";
+    default:
+        return NULL;
+    }
+}
+
 int unpacking_errno(struct error *error, const char *what)
 {
+    const char *explanation = explain(errno);
+    if (explanation)
+        return error_set(error, ERROR_INVALID, "%s: %s", what, explanation);
     int code = error_errno(error, "%s", what);
     switch (errno) {
     case E2BIG:
@@ -30,7 +46,6 @@ int unpacking_errno(struct error *error, const char *what)
     case EINVAL:
     case EISDIR:
     case ELOOP:
-    case EMLINK:
     case ENAMETOOLONG:
     case ENOENT:
     case ENOTDIR:

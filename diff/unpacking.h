@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/flush_ahead.h"
 #include "diff/apply.h"
+#include "diff/collision.h"
 #include "diff/path_set.h"
 #include "diff/place.h"
 
@@ -12,6 +13,7 @@ struct unpacking {
     const struct layer_apply_options *options;
     struct places *places;
     struct path_set unpacked; /* what the archive itself made, by entry_path_id */
+    struct collisions collisions;
     struct layer_apply_result result;
     struct flush_ahead *flush; /* NULL unless options ask for it */
     uint64_t looked;           /* entries that opaque whiteouts looked at */

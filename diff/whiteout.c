@@ -93,7 +93,25 @@ static int clear_dir(struct unpacking *unpacking, struct place *place, struct er
     opaque.walk = walk;
     place->changed = true;
     places_forget(unpacking->places);
-    return walk_run(walk, error);
+    int code = walk_run(walk, error);
+    if (code == 0)
+        collisions_settle(&unpacking->collisions, place->path);
+    return code;
+}
+
+/* What is there under another spelling is not what the whiteout names. */
+static int remove_named(struct unpacking *unpacking, struct place *place, const char *name,
+                        struct error *error)
+{
+    owned(mem_free) char *spelling = NULL;
+    int code = collisions_find(&unpacking->collisions, place->fd, name, &spelling, error);
+    if (code == 0)
+        code = unpacking_remove(unpacking, place, name, error);
+    if (code < 0 || unpacking->collisions.count == 0)
+        return code < 0 ? code : 0;
+    owned(mem_free) char *path = place_join(place, name);
+    collisions_settle(&unpacking->collisions, path);
+    return 0;
 }
 
 int whiteout_apply(struct unpacking *unpacking, struct place *place, const char *name,
@@ -104,5 +122,5 @@ int whiteout_apply(struct unpacking *unpacking, struct place *place, const char 
     const char *removed = name + strlen(PREFIX);
     if (!*removed || strcmp(removed, ".") == 0 || strcmp(removed, "..") == 0)
         return error_set(error, ERROR_INVALID, "no valid whiteout");
-    return unpacking_remove(unpacking, place, removed, error);
+    return remove_named(unpacking, place, removed, error);
 }

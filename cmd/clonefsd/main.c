@@ -26,6 +26,7 @@
 #include "snapshotter/snapshotter.h"
 #include "store/root.h"
 #include "store/store.h"
+#include "tree/spelling.h"
 #include "tree/trash.h"
 #include "tree/tree.h"
 
@@ -114,9 +115,22 @@ static int start_serving(struct daemon *daemon, const struct options *options, s
     return rc;
 }
 
-static int open_differ(struct daemon *daemon, const struct options *options, struct error *error)
+/* Of a volume that cannot be asked, a full one, the worse is assumed: it only costs time. */
+static struct spelling_rules ask_spelling(const struct daemon *daemon)
+{
+    struct spelling_rules rules = {.folds = true};
+    struct error error = {0};
+    if (spelling_ask(daemon->root.trash_fd, &rules, &error) != 0)
+        log_warn("%s: cannot find out which names are one on the volume: %s", daemon->root.path,
+                 error.message);
+    return rules;
+}
+
+static int open_differ(struct daemon *daemon, const struct options *options,
+                       const struct spelling_rules *spelling, struct error *error)
 {
     struct differ_options diff = options->diff;
+    diff.names.spelling = *spelling;
     diff.containerds = options->containerds;
     diff.containerd_count = options->containerd_count;
     return differ_open(daemon->content, daemon->snapshotter, &diff, &daemon->differ, error);
@@ -131,6 +145,7 @@ static int start(struct daemon *daemon, const struct options *options, struct er
     const struct tree_abilities abilities = probe_volume(daemon);
     snapshots.clones_share_data = abilities.method == TREE_CLONE_REFLINK;
     snapshots.clones_directories = abilities.clones_directories;
+    const struct spelling_rules spelling = ask_spelling(daemon);
     rc = trash_open(daemon->root.trash_fd, &daemon->trash, error);
     if (rc == 0)
         rc = snapshotter_open(daemon->store, &daemon->root, daemon->trash, &snapshots,
@@ -139,7 +154,7 @@ static int start(struct daemon *daemon, const struct options *options, struct er
         rc = content_open(daemon->store, &daemon->root, daemon->trash, &options->content,
                           &daemon->content, error);
     if (rc == 0)
-        rc = open_differ(daemon, options, error);
+        rc = open_differ(daemon, options, &spelling, error);
     return rc == 0 ? start_serving(daemon, options, error) : rc;
 }
 

@@ -193,6 +193,8 @@ static int set_diff(struct options *options, const char *key, const struct confi
         return set_appledouble(diff, value, key, error);
     if (strcmp(key, "file_flags") == 0)
         return set_boolean(&diff->file_flags, value, key, error);
+    if (strcmp(key, "name_collisions") == 0)
+        return set_choice(&diff->names.allowed, value, key, "refuse", "allow", error);
     if (strcmp(key, "max_bytes") == 0)
         return set_limit(&limits->bytes, value, key, INT64_MAX, error);
     if (strcmp(key, "max_entries") == 0)
@@ -207,8 +209,8 @@ static int set_diff(struct options *options, const char *key, const struct confi
         return set_small_limit(&limits->ratio, value, key, error);
     return error_set(error, ERROR_INVALID,
                      "unknown key %s: the keys of [diff] are durability, differ, appledouble, "
-                     "file_flags, max_bytes, max_entries, max_depth, max_ratio, max_header_bytes "
-                     "and max_xattr_bytes",
+                     "file_flags, name_collisions, max_bytes, max_entries, max_depth, max_ratio, "
+                     "max_header_bytes and max_xattr_bytes",
                      key);
 }
 
