@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+
+enum volume_system { VOLUME_ON_LINUX, VOLUME_ON_MACOS };
+
+/* What the system says of a folder and of the volume that it is on. What it does not say, or what
+ * there is not on that system, is false. */
+struct volume_state {
+    enum volume_system system;
+    char root[PATH_MAX];   /* the store's folder, absolute and without links; may not exist yet */
+    char folder[PATH_MAX]; /* the root, or the folder above it if it does not exist */
+    char mount_point[PATH_MAX];
+    char file_system[32]; /* as the system calls it */
+    bool read_only;
+    bool no_suid;
+    bool no_dev;
+    bool no_exec;
+    bool remote;           /* a server's */
+    bool removable;        /* its medium may be taken out */
+    bool owners_ignored;   /* chown does nothing */
+    bool case_insensitive; /* names that differ by case alone are one */
+    bool inherits_acl;     /* what is made in the folder gets entries of its access control list */
+    bool indexed;          /* Spotlight reads what is stored */
+    bool events_logged;    /* fseventsd writes down each change */
+    bool backed_up;        /* Time Machine may take it, and keep it in local snapshots */
+};
+
+/* Fills in all but root and folder, which fd is open on (volume_state_linux.c and _darwin.c). */
+void volume_state_read(int fd, struct volume_state *state);
