@@ -34,11 +34,19 @@ static bool has_file(int dirfd, const char *path)
 }
 
 /* The name of an entry that a folder without a store may not have if it is to become a root, or "".
- * What mkfs makes is no such entry, nor what a first start leaves that was cut short: it begins
- * with the lock. */
+ * What mkfs makes is no such entry, nor what macOS finds or makes on a volume, nor what a first
+ * start leaves that was cut short: it begins with the lock. */
 static int find_foreign(int root_fd, char out_name[NAME_MAX + 1], struct error *error)
 {
-    static const char *const harmless[] = {".", "..", "lost+found"};
+    static const char *const harmless[] = {".",
+                                           "..",
+                                           "lost+found",
+                                           ".fseventsd",
+                                           ".metadata_never_index",
+                                           ".Spotlight-V100",
+                                           ".TemporaryItems",
+                                           ".Trashes",
+                                           ".DS_Store"};
     static const char *const begun[] = {"lock",  "uuid",  "uuid.new", "meta",
                                         "trees", "trash", "content"};
     size_t begun_count = has_file(root_fd, "lock") ? sizeof begun / sizeof begun[0] : 0;

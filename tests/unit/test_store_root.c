@@ -85,6 +85,15 @@ static void a_folder_with_lost_and_found_becomes_a_root(void **state)
     assert_accepted();
 }
 
+static void the_top_of_a_volume_of_macos_becomes_a_root(void **state)
+{
+    (void) state;
+    tree_sample_dir(scratch.fd, ".fseventsd");
+    tree_sample_dir(scratch.fd, ".Trashes");
+    tree_sample_file(scratch.fd, ".metadata_never_index", "");
+    assert_accepted();
+}
+
 static void a_folder_of_somebody_else_is_refused_and_left_alone(void **state)
 {
     (void) state;
@@ -217,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(an_empty_folder_becomes_a_root),
         CASE(a_folder_with_lost_and_found_becomes_a_root),
+        CASE(the_top_of_a_volume_of_macos_becomes_a_root),
         CASE(a_folder_of_somebody_else_is_refused_and_left_alone),
         CASE(our_names_alone_make_no_store),
         CASE(a_first_start_that_was_cut_short_is_repeated),
