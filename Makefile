@@ -60,7 +60,7 @@ OTHERS := $(if $(EMULATED)$(filter Darwin,$(shell uname -s)),%_linux.c,%_darwin.
 LEFT := $(if $(EMULATED),base/clock base/digest base/notify base/process base/thread rpc/peer)
 SOURCES := $(filter-out $(OTHERS) $(LEFT:%=%_darwin.c) diff/gzip_isal.c diff/gzip_zlib.c,$(wildcard $(MODULES:%=%/*.c))) \
 	$(LEFT:%=%_linux.c) $(wildcard diff/gzip_$(GZIP).c)
-DAEMON_SOURCES := $(wildcard cmd/clonefsd/*.c)
+DAEMON_SOURCES := $(filter-out $(OTHERS),$(wildcard cmd/clonefsd/*.c))
 EMULATION_TESTS := $(if $(EMULATED),$(wildcard tests/darwin/test_*.c))
 EMULATION := $(if $(EMULATED),$(filter-out $(wildcard tests/darwin/test_*.c),$(wildcard tests/darwin/*.c)))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)

@@ -7,33 +7,38 @@
 #include "base/mem.h"
 #include "diff/internal.h"
 
-#define DEFAULT_ADDRESS "/run/containerd/containerd.sock"
 #define DEFAULT_NAMESPACE "default"
 
 static int open_peer(struct differ_peer *peer, const struct differ_containerd *own,
-                     const struct differ_containerd *common, struct error *error)
+                     const struct differ_containerd *common, const char *default_address,
+                     struct error *error)
 {
-    const char *address = own->address ? own->address : common->address;
+    const char *address = own->address      ? own->address
+                          : common->address ? common->address
+                                            : default_address;
     const char *name = own->namespace_name ? own->namespace_name : common->namespace_name;
     *peer =
         (struct differ_peer){.snapshotter = own->snapshotter ? mem_strdup(own->snapshotter) : NULL,
                              .namespace_name = mem_strdup(name ? name : DEFAULT_NAMESPACE)};
-    return containerd_client_new(address ? address : DEFAULT_ADDRESS, &peer->client, error);
+    return containerd_client_new(address, &peer->client, error);
 }
 
-static int open_peers(struct differ *differ, const struct differ_containerd *containerds,
-                      size_t count, struct error *error)
+static int open_peers(struct differ *differ, const struct differ_options *options,
+                      struct error *error)
 {
+    const struct differ_containerd *containerds = options->containerds;
+    size_t count = options->containerd_count;
     struct differ_containerd common = {0};
     for (size_t i = 0; i < count; i++)
         if (!containerds[i].snapshotter)
             common = containerds[i];
     differ->peers = mem_alloc_array(count + 1, sizeof *differ->peers);
     differ->peer_count = 1;
-    int rc = open_peer(&differ->peers[0], &common, &common, error);
+    int rc = open_peer(&differ->peers[0], &common, &common, options->containerd_address, error);
     for (size_t i = 0; rc == 0 && i < count; i++)
         if (containerds[i].snapshotter)
-            rc = open_peer(&differ->peers[differ->peer_count++], &containerds[i], &common, error);
+            rc = open_peer(&differ->peers[differ->peer_count++], &containerds[i], &common,
+                           options->containerd_address, error);
     return rc;
 }
 
@@ -44,7 +49,8 @@ int differ_open(struct content *content, struct snapshotter *snapshotter,
     struct differ *differ = mem_alloc(sizeof *differ);
     *differ = (struct differ){.content = content, .snapshotter = snapshotter, .options = *options};
     differ->options.containerds = NULL;
-    int rc = open_peers(differ, options->containerds, options->containerd_count, error);
+    differ->options.containerd_address = NULL;
+    int rc = open_peers(differ, options, error);
     if (rc != 0) {
         differ_close(differ);
         return rc;

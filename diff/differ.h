@@ -36,6 +36,7 @@ struct differ_options {
     struct collision_rules names;
     const struct differ_containerd *containerds; /* copied; may be none */
     size_t containerd_count;
+    const char *containerd_address; /* where these name none; copied */
 };
 
 /* content and snapshotter stay the caller's and outlive the differ. */

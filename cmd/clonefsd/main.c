@@ -14,8 +14,10 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/process.h"
+#include "cmd/clonefsd/defaults.h"
 #include "cmd/clonefsd/options.h"
 #include "cmd/clonefsd/probe.h"
+#include "cmd/clonefsd/startup.h"
 #include "content/content.h"
 #include "content/service.h"
 #include "diff/service.h"
@@ -69,7 +71,10 @@ static int open_store(struct daemon *daemon, root_opener *open_root, const struc
     char boot_id[64] = "";
     (void) clock_boot_id(boot_id);
     struct store_options store_options = {.boot_id = boot_id};
-    int rc = open_root(options->root, &daemon->root, error);
+    int rc = startup_check(options->root, options->allow_case_insensitive, error);
+    if (rc != 0)
+        return rc;
+    rc = open_root(options->root, &daemon->root, error);
     if (rc == 0)
         rc = store_open(daemon->root.fd, store_root_is_empty(&daemon->root), &store_options,
                         &daemon->store, error);
@@ -133,6 +138,7 @@ static int open_differ(struct daemon *daemon, const struct options *options,
     diff.names.spelling = *spelling;
     diff.containerds = options->containerds;
     diff.containerd_count = options->containerd_count;
+    diff.containerd_address = defaults.containerd;
     return differ_open(daemon->content, daemon->snapshotter, &diff, &daemon->differ, error);
 }
 
@@ -283,7 +289,7 @@ int main(int argc, char **argv)
     owned(options_clear) struct options options;
     int rc = options_read(argc, argv, &options, &error);
     if (rc == 0 && options.show_help)
-        (void) fputs(options_usage, stdout);
+        options_print_usage();
     else if (rc == 0 && options.show_version)
         (void) puts("clonefsd " CLONEFS_VERSION);
     else if (rc == 0)

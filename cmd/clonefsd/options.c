@@ -1,36 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/clonefsd/options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "cmd/clonefsd/defaults.h"
 #include "cmd/clonefsd/settings.h"
 
-#define DEFAULT_ROOT "/var/lib/clonefs"
 #define DEFAULT_SCRUB_BYTES ((uint64_t) 8 << 20)
-#define DEFAULT_ADDRESS "/run/clonefs/clonefs.sock"
 
-const char options_usage[] =
-    "usage: clonefsd [--root DIR] [--address SOCKET] [--config FILE] [--log-level LEVEL]\n"
-    "       clonefsd --forget-snapshotter NAME [--root DIR] [--config FILE]\n"
-    "       clonefsd --adopt-content DIR [--root DIR] [--config FILE]\n"
-    "       clonefsd --probe DIR\n"
-    "       clonefsd --version | --help\n"
-    "\n"
-    "  --root DIR                 the store; all of it on one volume (" DEFAULT_ROOT ")\n"
-    "  --address SOCKET           the unix socket to listen on (" DEFAULT_ADDRESS ")\n"
-    "  --config FILE              settings; flags given here go before them\n"
-    "  --log-level LEVEL          error, warn, info or debug (info)\n"
-    "  --forget-snapshotter NAME  remove all snapshots of the snapshotter NAME and exit; for\n"
-    "                             when containerd's own root was wiped (daemon stopped)\n"
-    "  --adopt-content DIR        take over the blobs of containerd's own content store DIR and\n"
-    "                             exit (daemon stopped); DIR is\n"
-    "                             CONTAINERD-ROOT/io.containerd.content.v1.content\n"
-    "  --probe DIR                try what the volume of DIR can do, print one line for each\n"
-    "                             answer, and exit\n"
-    "  --version                  print the version and exit\n";
+void options_print_usage(void)
+{
+    (void) printf(
+        "usage: clonefsd [--root DIR] [--address SOCKET] [--config FILE] [--log-level LEVEL]\n"
+        "       clonefsd --forget-snapshotter NAME [--root DIR] [--config FILE]\n"
+        "       clonefsd --adopt-content DIR [--root DIR] [--config FILE]\n"
+        "       clonefsd --probe DIR\n"
+        "       clonefsd --version | --help\n"
+        "\n"
+        "  --root DIR                 the store; all of it on one volume\n"
+        "                             (%s)\n"
+        "  --address SOCKET           the unix socket to listen on\n"
+        "                             (%s)\n"
+        "  --config FILE              settings; flags given here go before them\n"
+        "  --log-level LEVEL          error, warn, info or debug (info)\n"
+        "  --forget-snapshotter NAME  remove all snapshots of the snapshotter NAME and exit; for\n"
+        "                             when containerd's own root was wiped (daemon stopped)\n"
+        "  --adopt-content DIR        take over the blobs of containerd's own content store DIR\n"
+        "                             and exit (daemon stopped); DIR is\n"
+        "                             CONTAINERD-ROOT/io.containerd.content.v1.content\n"
+        "  --probe DIR                try what the volume of DIR can do, print one line for each\n"
+        "                             answer, and what a start there would say, and exit\n"
+        "  --version                  print the version and exit\n",
+        defaults.root, defaults.address);
+}
 
 struct arguments {
     const char *root;
@@ -114,9 +120,10 @@ static int check_containerds(const struct options *options, struct error *error)
 int options_read(int argc, char **argv, struct options *out_options, struct error *error)
 {
     struct options *options = out_options;
-    *options = (struct options){.root = mem_strdup(DEFAULT_ROOT),
-                                .address = mem_strdup(DEFAULT_ADDRESS),
+    *options = (struct options){.root = mem_strdup(defaults.root),
+                                .address = mem_strdup(defaults.address),
                                 .log_level = LOG_LEVEL_INFO,
+                                .snapshots = {.view = defaults.view},
                                 .content = {.scrub_bytes_per_second = DEFAULT_SCRUB_BYTES},
                                 .diff = {.durable = true, .limits = LAYER_LIMITS_DEFAULT}};
     struct arguments arguments = {0};

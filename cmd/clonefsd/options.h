@@ -14,6 +14,7 @@
 struct options {
     char *root;
     char *address;
+    bool allow_case_insensitive; /* the root may be where names that differ by case are one */
     enum log_level log_level;
     struct snapshotter_options snapshots;
     struct content_options content;
@@ -31,4 +32,5 @@ struct options {
 int options_read(int argc, char **argv, struct options *out_options, struct error *error);
 void options_clear(struct options *options);
 
-extern const char options_usage[];
+/* What --help prints. */
+void options_print_usage(void);

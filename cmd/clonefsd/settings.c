@@ -57,9 +57,20 @@ static int set_number(unsigned *out, const struct config_value *value, const cha
     return 0;
 }
 
+static int set_boolean(bool *out, const struct config_value *value, const char *key,
+                       struct error *error)
+{
+    int rc = check_type(value, CONFIG_BOOLEAN, key, error);
+    if (rc == 0)
+        *out = value->boolean;
+    return rc;
+}
+
 static int set_top(struct options *options, const char *key, const struct config_value *value,
                    struct error *error)
 {
+    if (strcmp(key, "allow_case_insensitive") == 0)
+        return set_boolean(&options->allow_case_insensitive, value, key, error);
     bool known =
         strcmp(key, "root") == 0 || strcmp(key, "address") == 0 || strcmp(key, "log_level") == 0;
     int rc = known ? check_type(value, CONFIG_STRING, key, error) : 0;
@@ -73,7 +84,9 @@ static int set_top(struct options *options, const char *key, const struct config
         return setting_log_level(options, value->string, error);
     else
         return error_set(error, ERROR_INVALID,
-                         "unknown key %s: the keys here are root, address and log_level", key);
+                         "unknown key %s: the keys here are root, address, log_level and "
+                         "allow_case_insensitive",
+                         key);
     return 0;
 }
 
@@ -168,15 +181,6 @@ static int set_appledouble(struct differ_options *diff, const struct config_valu
     int rc = set_choice(&apply, value, key, "file", "apply", error);
     if (rc == 0)
         diff->appledouble = apply ? LAYER_APPLEDOUBLE_APPLY : LAYER_APPLEDOUBLE_FILE;
-    return rc;
-}
-
-static int set_boolean(bool *out, const struct config_value *value, const char *key,
-                       struct error *error)
-{
-    int rc = check_type(value, CONFIG_BOOLEAN, key, error);
-    if (rc == 0)
-        *out = value->boolean;
     return rc;
 }
 

@@ -115,8 +115,43 @@ func TestProbeAnswersAndLeavesNothing(t *testing.T) {
 		}
 	}
 	equal(t, "files left", names(t, dir), "[]")
+	if !strings.Contains(output, "\na start ") {
+		t.Errorf("nothing is said of a start: %s", output)
+	}
 	refused(t, []string{"--probe", filepath.Join(dir, "missing")}, "missing", "No such file")
 	refused(t, []string{"--probe", dir, "--adopt-content", dir}, "--probe", "one")
+}
+
+func TestVolumeOfTheRootIsCheckedBeforeAnythingIsWritten(t *testing.T) {
+	harness.NeedRoot(t)
+	volume := t.TempDir()
+	must(t, unix.Mount("none", volume, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=0755"))
+	defer unix.Unmount(volume, unix.MNT_DETACH)
+	root := filepath.Join(volume, "store")
+	d := harness.Start(t, root)
+	must(t, d.Stop())
+	for _, word := range []string{"mounted nosuid", "mounted noexec", "mount -o remount,exec"} {
+		if !strings.Contains(d.Log(), word) {
+			t.Errorf("%q is not in the log:\n%s", word, d.Log())
+		}
+	}
+	must(t, os.RemoveAll(root))
+	must(t, unix.Mount("", volume, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	refused(t, []string{"--root", root, "--address", newSocket(t)}, root, volume, "read-only", "mount it for writing")
+	equal(t, "files made", names(t, volume), "[]")
+	output, code := harness.Run(harness.Bound(harness.StopBound), "--probe", volume)
+	if code == 0 || !strings.Contains(output, "Read-only") {
+		t.Errorf("--probe ended with %d: %s", code, output)
+	}
+}
+
+func TestCaseMustBeAllowedByABoolean(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "clonefs.toml")
+	must(t, os.WriteFile(file, []byte("allow_case_insensitive = \"yes\"\n"), 0o600))
+	refused(t, []string{"--config", file, "--root", harness.NewRoot(t), "--address", newSocket(t)}, "allow_case_insensitive", "true or false")
+	must(t, os.WriteFile(file, []byte("allow_case_insensitive = true\n"), 0o600))
+	d, _ := start(t, "--config", file)
+	answers(t, d)
 }
 
 func TestRootOnTwoVolumesIsRefused(t *testing.T) {
