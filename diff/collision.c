@@ -10,7 +10,7 @@
 #include "diff/entry_path.h"
 
 /* Each whiteout looks at all of them. */
-enum { OPEN_MAX = 1024 };
+enum { OPEN_LIMIT = 1024 };
 
 struct collision {
     char *path;
@@ -65,7 +65,7 @@ int collisions_find(struct collisions *collisions, int dirfd, const char *name, 
 int collisions_note(struct collisions *collisions, const char *path, const char *spelled_path,
                     uint64_t max_bytes, struct error *error)
 {
-    if (collisions->count == OPEN_MAX)
+    if (collisions->count == OPEN_LIMIT)
         return collision_refuse(path, spelled_path, error);
     collisions->bytes += strlen(path) + strlen(spelled_path) + sizeof *collisions->items;
     if (max_bytes > 0 && collisions->bytes > max_bytes)
