@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 
 #include "tests/darwin/include/sys/clonefile.h"
 #include "tests/darwin/internal.h"
+
+static atomic_uint directories_cloned;
 
 /* The first name of a file that has several, in the clone. */
 struct linked {
@@ -242,6 +245,13 @@ int clone_dir(int source_fd, const struct inode *source, int dirfd, const char *
         (void) close(fd);
     if (result != 0)
         remove_all(dirfd, path);
+    else
+        atomic_fetch_add(&directories_cloned, 1);
     errno = saved;
     return result;
+}
+
+unsigned darwin_directories_cloned(void)
+{
+    return atomic_load(&directories_cloned);
 }

@@ -50,3 +50,6 @@ void darwin_losses_set(unsigned losses, bool on);
 void darwin_losses_reset(void);
 
 bool darwin_has_loss(enum darwin_loss loss);
+
+/* How many times a directory was cloned by one call so far. */
+unsigned darwin_directories_cloned(void);
