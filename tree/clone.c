@@ -46,7 +46,8 @@ static int clone_whole(struct clone *clone, const char *path, int source_dirfd,
     if (made < 0)
         return error_errno(error, "cannot clone the directory");
     if (made == 0) {
-        atomic_store(&clone->whole_refused, errno == ENOTSUP || errno == EXDEV);
+        if (errno == ENOTSUP || errno == EXDEV)
+            atomic_store(&clone->whole_refused, true);
         return 0;
     }
     atomic_fetch_add(&clone->entries, sum.entries);
