@@ -59,16 +59,26 @@ static void pack_common_times(struct packing *packing, attrgroup_t wanted,
         pack_bytes(packing, &stat->st_atimespec, sizeof stat->st_atimespec);
 }
 
-/* Where the name's reference stands, 0 without one. */
-static size_t pack_common(struct packing *packing, attrgroup_t wanted,
-                          const struct subject *subject)
+/* Where the references stand whose data follows, 0 without one. */
+struct references {
+    size_t name;
+    size_t security;
+};
+
+static size_t pack_reference(struct packing *packing)
+{
+    size_t at = packing->used;
+    pack_u64(packing, 0);
+    return at;
+}
+
+static struct references pack_common(struct packing *packing, attrgroup_t wanted,
+                                     const struct subject *subject)
 {
     const struct darwin_stat *stat = &subject->inode.stat;
-    size_t name_at = 0;
-    if (wanted & ATTR_CMN_NAME) {
-        name_at = packing->used;
-        pack_u64(packing, 0);
-    }
+    struct references references = {0};
+    if (wanted & ATTR_CMN_NAME)
+        references.name = pack_reference(packing);
     if (wanted & ATTR_CMN_DEVID)
         pack_u32(packing, (uint32_t) stat->st_dev);
     if (wanted & ATTR_CMN_FSID)
@@ -84,9 +94,11 @@ static size_t pack_common(struct packing *packing, attrgroup_t wanted,
         pack_u32(packing, stat->st_mode);
     if (wanted & ATTR_CMN_FLAGS)
         pack_u32(packing, stat->st_flags);
+    if (wanted & ATTR_CMN_EXTENDED_SECURITY)
+        references.security = pack_reference(packing);
     if (wanted & ATTR_CMN_FILEID)
         pack_u64(packing, stat->st_ino);
-    return name_at;
+    return references;
 }
 
 static void pack_dir(struct packing *packing, attrgroup_t wanted, const struct inode *inode)
@@ -147,7 +159,8 @@ static const attribute_set_t known = {
     .commonattr = ATTR_CMN_NAME | ATTR_CMN_DEVID | ATTR_CMN_FSID | ATTR_CMN_OBJTYPE |
                   ATTR_CMN_CRTIME | ATTR_CMN_MODTIME | ATTR_CMN_CHGTIME | ATTR_CMN_ACCTIME |
                   ATTR_CMN_OWNERID | ATTR_CMN_GRPID | ATTR_CMN_ACCESSMASK | ATTR_CMN_FLAGS |
-                  ATTR_CMN_FILEID | ATTR_CMN_ERROR | ATTR_CMN_RETURNED_ATTRS,
+                  ATTR_CMN_EXTENDED_SECURITY | ATTR_CMN_FILEID | ATTR_CMN_ERROR |
+                  ATTR_CMN_RETURNED_ATTRS,
     .dirattr = ATTR_DIR_LINKCOUNT | ATTR_DIR_MOUNTSTATUS,
     .fileattr = ATTR_FILE_LINKCOUNT | ATTR_FILE_TOTALSIZE | ATTR_FILE_ALLOCSIZE |
                 ATTR_FILE_DEVTYPE | ATTR_FILE_DATALENGTH | ATTR_FILE_DATAALLOCSIZE,
@@ -173,12 +186,24 @@ static attribute_set_t returned(const struct attrlist *wanted, bool is_dir)
     };
 }
 
-static void pack_name(struct packing *packing, size_t name_at, const char *name)
+static void pack_data(struct packing *packing, size_t reference_at, const void *data, size_t size)
 {
-    attrreference_t reference = {.attr_dataoffset = (int32_t) (packing->used - name_at),
-                                 .attr_length = (uint32_t) strlen(name) + 1};
-    patch(packing, name_at, &reference, sizeof reference);
-    pack_bytes(packing, name, reference.attr_length);
+    attrreference_t reference = {.attr_dataoffset = (int32_t) (packing->used - reference_at),
+                                 .attr_length = (uint32_t) size};
+    if (reference_at == 0)
+        return;
+    patch(packing, reference_at, &reference, sizeof reference);
+    pack_bytes(packing, data, size);
+}
+
+/* The text stands for what the kernel has, of which callers only ask whether it is there. */
+static void pack_security(struct packing *packing, size_t reference_at,
+                          const struct subject *subject)
+{
+    char text[65536];
+    struct proc_path path = proc_path_at(subject->dirfd, subject->path, AT_SYMLINK_NOFOLLOW);
+    ssize_t size = reference_at > 0 ? proc_get(&path, OWN_ACL, text, sizeof text) : 0;
+    pack_data(packing, reference_at, text, size > 0 ? (size_t) size : 0);
 }
 
 int pack_record(struct packing *packing, const struct attrlist *wanted,
@@ -193,13 +218,13 @@ int pack_record(struct packing *packing, const struct attrlist *wanted,
     pack_u32(packing, 0);
     if (wanted->commonattr & ATTR_CMN_RETURNED_ATTRS)
         pack_bytes(packing, &set, sizeof set);
-    size_t name_at = pack_common(packing, set.commonattr, subject);
+    struct references references = pack_common(packing, set.commonattr, subject);
     pack_dir(packing, set.dirattr, &subject->inode);
     pack_file(packing, set.fileattr, &subject->inode.stat);
     if (pack_extended(packing, set.forkattr, subject) != 0)
         return -1;
-    if (name_at > 0)
-        pack_name(packing, name_at, subject->path);
+    pack_data(packing, references.name, subject->path, strlen(subject->path) + 1);
+    pack_security(packing, references.security, subject);
     if (wanted->commonattr & ATTR_CMN_RETURNED_ATTRS)
         while ((packing->used - start) % RECORD_ALIGNMENT != 0)
             pack_u32(packing, 0);

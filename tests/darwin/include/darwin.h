@@ -78,6 +78,8 @@
 #undef O_NOATIME
 #undef AT_EMPTY_PATH
 #undef renameat2
+#undef BLOCK_SIZE
+#undef BLOCK_SIZE_BITS
 
 #undef PATH_MAX
 #define PATH_MAX 1024
