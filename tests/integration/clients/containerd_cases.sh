@@ -14,6 +14,7 @@ REFERENCE_CASES=(
 CONTAINERD_CASES=(
     all_start
     sample_configuration
+    macos_sample_configuration
     import
     run
     pull_client
@@ -157,6 +158,42 @@ case_all_start() {
     echo "note: $(c version | awk '/Version:/ { print $2 }' | paste -sd ' ')"
 }
 
+# sample_start FILE no|yes: containerd with this sample, as it stands or with all that is commented out in it.
+sample_start() {
+    {
+        printf 'root = "%s"\nstate = "%s"\n' "$WORK/sample-root" "$WORK/sample-state"
+        sed -E "s,(/var)?/run/clonefs/clonefs.sock,$WORK/clonefs.tap," "$repo/config/$1" |
+            if [ "$2" = no ]; then
+                cat
+            else
+                sed -e 's/^#\(disabled_plugins\|\[\|  \)/\1/' -e '/^  snapshotter = "clonefs"/{n; s/walking/clonefs-diff/}'
+            fi
+        printf '[grpc]\n  address = "%s"\n[ttrpc]\n  address = "%s"\n' "$CONTAINERD_DIR/c.sock" "$CONTAINERD_DIR/t.sock"
+        # It would listen outside of our folder.
+        printf '[plugins."io.containerd.nri.v1.nri"]\n  disable = true\n'
+    } >"$CONTAINERD_DIR/config.toml"
+    containerd_start || fail "containerd does not start with $1"
+    equal "snapshotter" "$(plugins io.containerd.snapshotter.v1 | tr ',' '\n' | grep clonefs)" "clonefs ok"
+    equal "diff service" "$(plugins io.containerd.service.v1 | tr ',' '\n' | grep diff)" "diff-service ok"
+    equal "transfer" "$(plugins io.containerd.transfer.v1)" "local ok"
+}
+sample_stop() {
+    containerd_stop
+    rm -rf "$WORK/sample-root" "$WORK/sample-state"
+}
+# sample_arrived PART...: of containerd's configuration as it understood it
+sample_arrived() {
+    local found part
+    found=$("$(containerd_program containerd)" --config "$CONTAINERD_DIR/config.toml" config dump | tr -d ' \n' | tr "'" '"')
+    for part; do contains "configuration" "$found" "$part"; done
+}
+sample_has_all() {
+    equal "content stores" "$(plugins io.containerd.content.v1)" "clonefs-content ok"
+    contains "differs" "$(plugins io.containerd.differ.v1)" "clonefs-diff ok"
+    contains "walking" "$(plugins io.containerd.differ.v1)" "walking ok"
+    sample_arrived '["clonefs-diff","walking"]'
+}
+
 # containerd starts with the sample of its version, once as it stands and once with all that is commented out in it.
 case_sample_configuration() {
     local sample=containerd-1.7.toml all
@@ -164,32 +201,34 @@ case_sample_configuration() {
     trap 'fresh clonefs isolated "$DIFFER"' EXIT # whatever happens here, the next case has what it needs
     containerd_stop
     for all in no yes; do
-        {
-            printf 'root = "%s"\nstate = "%s"\n' "$WORK/sample-root" "$WORK/sample-state"
-            sed -e "s|/run/clonefs/clonefs.sock|$WORK/clonefs.sock|" "$repo/config/$sample" |
-                if [ $all = no ]; then
-                    cat
-                else
-                    sed -e 's/^#\(disabled_plugins\|\[\|  \)/\1/' -e '/^  snapshotter = "clonefs"/{n; s/walking/clonefs-diff/}'
-                fi
-            printf '[grpc]\n  address = "%s"\n[ttrpc]\n  address = "%s"\n' "$CONTAINERD_DIR/c.sock" "$CONTAINERD_DIR/t.sock"
-            # It would listen outside of our folder.
-            printf '[plugins."io.containerd.nri.v1.nri"]\n  disable = true\n'
-        } >"$CONTAINERD_DIR/config.toml"
-        containerd_start || fail "containerd does not start with $sample"
-        equal "snapshotter" "$(plugins io.containerd.snapshotter.v1 | tr ',' '\n' | grep clonefs)" "clonefs ok"
-        equal "diff service" "$(plugins io.containerd.service.v1 | tr ',' '\n' | grep diff)" "diff-service ok"
-        equal "transfer" "$(plugins io.containerd.transfer.v1)" "local ok"
-        if [ $all = yes ]; then
-            equal "content stores" "$(plugins io.containerd.content.v1)" "clonefs-content ok"
-            contains "differs" "$(plugins io.containerd.differ.v1)" "clonefs-diff ok"
-            contains "walking" "$(plugins io.containerd.differ.v1)" "walking ok"
-            contains "order" "$("$(containerd_program containerd)" --config "$CONTAINERD_DIR/config.toml" config dump |
-                tr -d ' \n' | tr "'" '"')" '["clonefs-diff","walking"]'
-        fi
-        containerd_stop
-        rm -rf "$WORK/sample-root" "$WORK/sample-state"
+        sample_start $sample $all
+        [ $all = no ] || sample_has_all
+        sample_stop
     done
+}
+
+# The sample for macOS does on Linux what it is for: an image of darwin is unpacked by both of containerd's ways.
+case_macos_sample_configuration() {
+    local sample=containerd-macos-1.7.toml by_client
+    [ "$CONTAINERD_CONFIG_VERSION" = 2 ] || sample=containerd-macos-2.x.toml
+    trap 'fresh clonefs isolated "$DIFFER"' EXIT
+    containerd_stop
+    sample_start $sample no
+    contains "differs" "$(plugins io.containerd.differ.v1)" "clonefs-diff ok"
+    contains "content stores" "$(plugins io.containerd.content.v1)" "content ok"
+    sample_stop
+    sample_start $sample yes
+    sample_has_all
+    sample_arrived 'platform="darwin/arm64"' 'snapshotter="clonefs"' 'differ="clonefs-diff"'
+    for by_client in true false; do
+        NAMESPACE=by-client-$by_client
+        calls_mark
+        import_local darwin "--local=$by_client"
+        unpacked_by_us darwin
+        gc # the one that would come in the middle of the next step
+        same_image darwin
+    done
+    sample_stop
 }
 
 case_import() {
