@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <unistd.h>
+
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
 #include "snapshotter/internal.h"
 
 static const char list_name[] = "fixups"; /* beside the tree's fs */
@@ -36,17 +41,70 @@ bool snapshot_fixups(const struct snapshotter *snapshotter, int tree_dirfd,
     return rc == 0;
 }
 
+static int open_tree_folder(const struct snapshotter *snapshotter, uint64_t tree)
+{
+    char name[ID_NAME_SIZE];
+    id_name(tree, name);
+    return fd_open_dir(snapshotter->root->trees_fd, name);
+}
+
+static void record(const struct snapshotter *snapshotter, uint64_t tree,
+                   const struct cancel *cancel)
+{
+    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(fd_close) int dirfd = open_tree_folder(snapshotter, tree);
+    if (dirfd >= 0)
+        (void) snapshot_fixups(snapshotter, dirfd, cancel, &list);
+}
+
 void snapshot_record_fixups(struct snapshotter *snapshotter, const char *name, const char *key)
 {
-    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
-    char tree[ID_NAME_SIZE];
-    if (!snapshotter->options.clones_directories ||
-        snapshot_stat(snapshotter, name, key, &record, NULL) != 0 ||
-        record.kind != SNAPSHOT_COMMITTED)
+    owned(snapshot_record_clear) struct snapshot_record snapshot = SNAPSHOT_RECORD_NULL;
+    if (snapshotter->options.clones_directories &&
+        snapshot_stat(snapshotter, name, key, &snapshot, NULL) == 0 &&
+        snapshot.kind == SNAPSHOT_COMMITTED)
+        record(snapshotter, snapshot.tree, &snapshotter->stopping);
+}
+
+struct fixups_recording {
+    const struct snapshotter *snapshotter;
+    uint64_t tree;
+    const struct cancel *cancel;
+    pthread_t thread;
+};
+
+static void *run_recording(void *argument)
+{
+    const struct fixups_recording *recording = argument;
+    record(recording->snapshotter, recording->tree, recording->cancel);
+    return NULL;
+}
+
+struct fixups_recording *snapshot_begin_fixups(const struct snapshotter *snapshotter, uint64_t tree,
+                                               const struct cancel *cancel)
+{
+    if (!snapshotter->options.clones_directories)
+        return NULL;
+    struct fixups_recording *recording = mem_alloc(sizeof *recording);
+    *recording =
+        (struct fixups_recording){.snapshotter = snapshotter, .tree = tree, .cancel = cancel};
+    if (thread_start(&recording->thread, "fixups", run_recording, recording, NULL) != 0)
+        mem_free(&recording);
+    return recording;
+}
+
+void snapshot_end_fixups(struct fixups_recording **inout_recording)
+{
+    if (*inout_recording)
+        (void) pthread_join((*inout_recording)->thread, NULL);
+    mem_free(inout_recording);
+}
+
+void snapshot_drop_fixups(const struct snapshotter *snapshotter, uint64_t tree)
+{
+    if (!snapshotter->options.clones_directories)
         return;
-    id_name(record.tree, tree);
-    owned(fd_close) int dirfd = fd_open_dir(snapshotter->root->trees_fd, tree);
+    owned(fd_close) int dirfd = open_tree_folder(snapshotter, tree);
     if (dirfd >= 0)
-        (void) snapshot_fixups(snapshotter, dirfd, &snapshotter->stopping, &list);
+        (void) unlinkat(dirfd, list_name, 0);
 }

@@ -67,6 +67,17 @@ bool snapshot_fixups(const struct snapshotter *snapshotter, int tree_dirfd,
 /* Records that of a snapshot that was just committed, so that no Prepare has to wait for it. */
 void snapshot_record_fixups(struct snapshotter *snapshotter, const char *name, const char *key);
 
+/* The same for a tree that an unpacker has filled, in a thread of its own, so that it costs no time
+ * while the disk is flushed. NULL if there is nothing to wait for; cancel outlives it. */
+struct fixups_recording *snapshot_begin_fixups(const struct snapshotter *snapshotter, uint64_t tree,
+                                               const struct cancel *cancel);
+
+/* Waits for its end; for owned(). */
+void snapshot_end_fixups(struct fixups_recording **recording);
+
+/* Forgets the list of a tree that is about to change. */
+void snapshot_drop_fixups(const struct snapshotter *snapshotter, uint64_t tree);
+
 /* Moves what no record names to trash and marks records whose tree is missing; counts both. */
 int snapshotter_sweep(struct store *store, const struct store_root *root, struct error *error);
 

@@ -109,6 +109,7 @@ int snapshot_unpacking_begin(struct snapshotter *snapshotter, const char *source
         rc = unpacking->fd = snapshot_open_tree(snapshotter, unpacking->record.tree, error);
     if (rc < 0)
         return rc;
+    snapshot_drop_fixups(snapshotter, unpacking->record.tree);
     *out_unpacking = unpacking;
     unpacking = NULL;
     return 0;
@@ -140,6 +141,10 @@ static bool is_of_unpacker(const struct snapshot_record *record)
 
 int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error *error)
 {
+    owned(snapshot_end_fixups) struct fixups_recording *recording = NULL;
+    if (is_of_unpacker(&unpacking->record))
+        recording = snapshot_begin_fixups(unpacking->snapshotter, unpacking->record.tree,
+                                          &unpacking->cancel);
     if (fault_point("unpack.flush") != 0 || volume_flush(unpacking->fd) != 0)
         return error_errno(error, "cannot flush the layer to disk");
     unpacking->flushed = true;
