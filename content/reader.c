@@ -100,7 +100,8 @@ static int open_file(struct content *content, const struct blob_record *record, 
                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (*out_fd >= 0)
         return 0;
-    if (errno == ENOENT || errno == ELOOP || errno == ENXIO) /* missing, a link, a socket */
+    /* Missing, a link, a socket; the last is EOPNOTSUPP on macOS. */
+    if (errno == ENOENT || errno == ELOOP || errno == ENXIO || errno == EOPNOTSUPP)
         return error_set(error, ERROR_CORRUPT, "its file is not there");
     return error_errno(error, "cannot open the file of blob %s", name.text);
 }
