@@ -93,7 +93,8 @@ $(BIN)/clonefsd: $(OBJS)
 	$(Q)$(LINK)
 
 ifneq ($(EMULATED),)
-$(patsubst %.c,$(OUT)/%.o,$(filter-out %_linux.c,$(SOURCES)) $(DAEMON_SOURCES) $(EMULATION_TESTS)): \
+$(patsubst %.c,$(OUT)/%.o,$(filter-out %_linux.c,$(SOURCES)) $(DAEMON_SOURCES) $(EMULATION_TESTS) \
+	tests/unit/test_rpc_client.c): \
 	AS_DARWIN := -Itests/darwin/include -include darwin.h
 endif
 

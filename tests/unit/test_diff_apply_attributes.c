@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "tests/unit/apply_fixture.h"
+#include "tests/unit/platform.h"
 #include "tests/unit/tree_sample.h"
 #include "tests/unit/volume_fixture.h"
 
@@ -125,6 +126,8 @@ static void xattrs_that_cannot_be_set_are_left_out(void **state)
     layer_tar_entry(&fixture.tar, '6', "fifo", 0644, "", 0);
     apply_well(&fixture);
     assert_true(get_xattr(&fixture, "file", "trusted.overlay.opaque", value, sizeof value) < 0);
+    if (platform_is_darwin()) /* where that is a name like others */
+        return;
     layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.user.", "y");
     layer_tar_file(&fixture.tar, "bad", 0644, "x");
     apply_badly(&fixture, ERROR_INVALID, "entry bad: extended attribute user.");

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "tests/unit/apply_fixture.h"
+#include "tests/unit/platform.h"
 #include "tests/unit/volume_fixture.h"
 
 enum { BLOCK = 512 };
@@ -106,14 +107,14 @@ static void a_wrong_checksum_is_an_error(void **state)
 static void sums_of_signed_bytes_are_accepted(void **state)
 {
     APPLY_FIXTURE(fixture, state);
-    layer_tar_file(&fixture.tar, "f\xfc\xfc", 0644, "x");
+    layer_tar_file(&fixture.tar, "f\xc3\xbc", 0644, "x");
     int sum = 0;
     memset(fixture.tar.data + 148, ' ', 8);
     for (int i = 0; i < BLOCK; i++)
         sum += (signed char) fixture.tar.data[i];
     (void) snprintf(fixture.tar.data + 148, 8, "%06o", (unsigned) sum);
     apply_well(&fixture);
-    assert_content(&fixture, "f\xfc\xfc", "x");
+    assert_content(&fixture, "f\xc3\xbc", "x");
 }
 
 static void malformed_numbers_are_refused(void **state)
@@ -220,10 +221,11 @@ static void names_may_be_long(void **state)
 
 static void names_are_bytes(void **state)
 {
-    static const char *const names[] = {"nfd-e\xcc\x81", "nfc-\xc3\xa9", "latin-\xe9", "\xff\xfe",
-                                        "new\nline",     "..namedfork",  "..."};
+    static const char *const names[] = {"nfd-e\xcc\x81", "nfc-\xc3\xa9", "new\nline", "..namedfork",
+                                        "...",           "latin-\xe9",   "\xff\xfe"};
+    const size_t count = sizeof names / sizeof names[0] - (platform_is_darwin() ? 2 : 0);
     APPLY_FIXTURE(fixture, state);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < count; i++) {
         layer_tar_file(&fixture.tar, names[i], 0644, names[i]);
         owned(mem_free) char *through = mem_printf("pax-%s", names[i]);
         layer_tar_pax_text(&fixture.tar, "path", through);
@@ -233,7 +235,7 @@ static void names_are_bytes(void **state)
         layer_tar_symlink(&fixture.tar, link, "other");
     }
     apply_well(&fixture);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < count; i++) {
         owned(mem_free) char *through = mem_printf("pax-%s", names[i]);
         owned(mem_free) char *link = mem_printf("link-%s", names[i]);
         assert_content(&fixture, names[i], names[i]);

@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "tests/unit/difference_layer.h"
+#include "tests/unit/platform.h"
 #include "tests/unit/tree_sample.h"
 #include "tests/unit/volume_fixture.h"
 #include "tree/tree.h"
@@ -561,6 +562,8 @@ static void mounts_inside_are_refused(void **state)
     difference_layer_init(&memory);
     assert_fails(&trees, &memory, ERROR_PRECONDITION, "mounted: something is mounted here");
     assert_int_equal(umount(dir), 0);
+    if (platform_is_darwin()) /* which mounts nothing on files */
+        return;
     assert_int_equal(mount("/proc/version", file, NULL, MS_BIND, NULL), 0);
     difference_layer_init(&memory);
     assert_fails(&trees, &memory, ERROR_PRECONDITION, "file: something is mounted here");
