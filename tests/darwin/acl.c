@@ -12,7 +12,8 @@
 /* An ACL is its text, an entry a line, without the names and numbers of users and groups: those
  * are put in when it is asked for, as by a machine that knows them. */
 struct acl {
-    char text[1];
+    size_t next; /* the entry that acl_get_entry gives next, in text */
+    char text[];
 };
 
 enum { TEXT_MAX = 60000, GUID_LENGTH = 36, ENTRIES_MAX = 128 };
@@ -40,7 +41,7 @@ static bool is_symlink(int fd)
 
 static acl_t new_acl(const char *text, size_t length)
 {
-    acl_t acl = malloc(length + 1);
+    acl_t acl = calloc(1, sizeof *acl + length + 1);
     if (!acl)
         return NULL;
     memcpy(acl->text, text, length);
@@ -113,11 +114,41 @@ acl_t acl_from_text(const char *text)
         good = add_entry(out, line, length) && ++entries <= ENTRIES_MAX;
         line += length + (line[length] == '\n');
     }
-    if (out && good)
-        return (acl_t) (void *) out;
+    acl_t acl = good && out ? new_acl(out, strlen(out)) : NULL;
     free(out);
-    errno = EINVAL;
-    return NULL;
+    errno = acl ? errno : EINVAL;
+    return acl;
+}
+
+/* An entry, and its flags, are the place of its line. */
+int acl_get_entry(acl_t acl, int which, acl_entry_t *out_entry)
+{
+    if (which == ACL_FIRST_ENTRY)
+        acl->next = strcspn(acl->text, "\n") + 1;
+    char *line = acl->text + acl->next;
+    if (*line == '\0') {
+        errno = EINVAL;
+        return -1;
+    }
+    acl->next += strcspn(line, "\n") + 1;
+    *out_entry = (acl_entry_t) (void *) line;
+    return 0;
+}
+
+int acl_get_flagset_np(void *entry, acl_flagset_t *out_flags)
+{
+    *out_flags = entry;
+    return 0;
+}
+
+int acl_get_flag_np(acl_flagset_t flags, acl_flag_t flag)
+{
+    const char *line = (const char *) (const void *) flags;
+    const char *name = flag == ACL_ENTRY_INHERITED      ? ",inherited"
+                       : flag == ACL_ENTRY_FILE_INHERIT ? ",file_inherit"
+                                                        : ",directory_inherit";
+    const char *found = strstr(line, name);
+    return found && found < line + strcspn(line, "\n");
 }
 
 char *acl_to_text(acl_t acl, ssize_t *out_length)

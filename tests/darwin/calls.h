@@ -78,6 +78,8 @@ enum {
     DARWIN_F_FULLFSYNC = 0x10033,
     DARWIN_F_BARRIERFSYNC = 0x10055,
     DARWIN_F_PUNCHHOLE = 0x10063,
+    /* fpathconf(3) */
+    DARWIN_PC_CASE_SENSITIVE = 0x1000b,
     /* errno: two that are not what Linux has under the next best name */
     DARWIN_ENOTSUP = 1045,
     DARWIN_ENOATTR = 1093,
@@ -135,6 +137,7 @@ int darwin_statfs(const char *path, struct darwin_statfs *out);
 int darwin_open(const char *path, int flags, ...);
 int darwin_openat(int dirfd, const char *path, int flags, ...);
 int darwin_fcntl(int fd, int command, ...);
+long darwin_fpathconf(int fd, int name);
 
 /* names.c */
 int darwin_mkdirat(int dirfd, const char *path, mode_t mode);

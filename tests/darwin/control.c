@@ -87,6 +87,12 @@ int darwin_fcntl(int fd, int command, ...)
     }
 }
 
+/* The volumes of Linux tell names that differ by case apart. */
+long darwin_fpathconf(int fd, int name)
+{
+    return name == DARWIN_PC_CASE_SENSITIVE ? 1 : fpathconf(fd, name);
+}
+
 int fsync_volume_np(int fd, int flags)
 {
     enum { FULL = 1, WAIT = 2 };

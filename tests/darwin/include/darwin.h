@@ -38,6 +38,7 @@
 #define open darwin_open
 #define openat darwin_openat
 #define fcntl darwin_fcntl
+#define fpathconf darwin_fpathconf
 #define mkdir darwin_mkdir
 #define mkdirat darwin_mkdirat
 #define symlinkat darwin_symlinkat
@@ -93,6 +94,8 @@
 #define O_NOFOLLOW_ANY DARWIN_O_NOFOLLOW_ANY
 #define O_SEARCH DARWIN_O_SEARCH
 
+#define _PC_CASE_SENSITIVE DARWIN_PC_CASE_SENSITIVE
+
 #define F_PREALLOCATE DARWIN_F_PREALLOCATE
 #define F_RDADVISE DARWIN_F_RDADVISE
 #define F_RDAHEAD DARWIN_F_RDAHEAD
@@ -110,6 +113,7 @@ enum {
     MNT_NOEXEC = 0x4,
     MNT_NOSUID = 0x8,
     MNT_NODEV = 0x10,
+    MNT_REMOVABLE = 0x200,
     MNT_QUARANTINE = 0x400,
     MNT_LOCAL = 0x1000,
     MNT_DONTBROWSE = 0x100000,
