@@ -64,7 +64,7 @@ static bool is_guarded(const struct volume_state *state)
 {
     static const char *const folders[] = {"/Desktop/", "/Documents/", "/Downloads/",
                                           "/Library/Mobile Documents/", "/Library/CloudStorage/"};
-    char path[PATH_MAX + 1];
+    char path[VOLUME_PATH_SIZE + 1];
     const char *home = path + strlen("/Users/");
     (void) snprintf(path, sizeof path, "%s/", state->root);
     if (!on_macos(state) || !begins(path, "/Users/"))
@@ -149,13 +149,17 @@ static const struct rule {
      "{volume} is mounted without owners, so that chown does nothing and every file of every image "
      "would belong to one user: sudo diskutil enableOwnership '{volume}'"},
     {is_case_insensitive_apfs, VOLUME_REFUSED,
-     "{volume} takes names that differ by case alone for one, so that layers which have both lose "
-     "a file: " MAKE_VOLUME ", and give --root the folder that it names (or mount that volume, if "
+     "{volume} takes names that differ by case alone for one, so that layers which have both are "
+     "not "
+     "what they should be: " MAKE_VOLUME
+     ", and give --root the folder that it names (or mount that volume, if "
      "this is the place where it should be: sudo diskutil mount clonefs); if no image will have "
      "such names, allow_case_insensitive = true at the top of the configuration"},
     {is_case_insensitive_folder, VOLUME_REFUSED,
-     "{folder} takes names that differ by case alone for one, so that layers which have both lose "
-     "a file: make the root in a folder that does not, or of an empty one do chattr -F "
+     "{folder} takes names that differ by case alone for one, so that layers which have both are "
+     "not "
+     "what they should be: make the root in a folder that does not, or of an empty one do chattr "
+     "-F "
      "'{folder}'; if no image will have such names, allow_case_insensitive = true at the top of "
      "the configuration"},
     {is_guarded, VOLUME_REFUSED,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <limits.h>
 #include <stdbool.h>
+
+enum { VOLUME_PATH_SIZE = 4096 };
 
 enum volume_system { VOLUME_ON_LINUX, VOLUME_ON_MACOS };
 
@@ -10,9 +11,10 @@ enum volume_system { VOLUME_ON_LINUX, VOLUME_ON_MACOS };
  * there is not on that system, is false. */
 struct volume_state {
     enum volume_system system;
-    char root[PATH_MAX];   /* the store's folder, absolute and without links; may not exist yet */
-    char folder[PATH_MAX]; /* the root, or the folder above it if it does not exist */
-    char mount_point[PATH_MAX];
+    char root[VOLUME_PATH_SIZE];   /* the store's folder, absolute and without links; may not exist
+                                      yet */
+    char folder[VOLUME_PATH_SIZE]; /* the root, or the folder above it if it does not exist */
+    char mount_point[VOLUME_PATH_SIZE];
     char file_system[32]; /* as the system calls it */
     bool read_only;
     bool no_suid;

@@ -30,13 +30,13 @@ static void read_kind(int fd, struct volume_state *state)
 }
 
 /* The longest folder above that is on the same mount. */
-static void find_mount_point(const char *folder, char out[PATH_MAX])
+static void find_mount_point(const char *folder, char out[VOLUME_PATH_SIZE])
 {
     struct statx wanted;
     struct statx found;
-    char path[PATH_MAX];
+    char path[VOLUME_PATH_SIZE];
     (void) snprintf(path, sizeof path, "%s", folder);
-    (void) snprintf(out, PATH_MAX, "%s", folder);
+    (void) snprintf(out, VOLUME_PATH_SIZE, "%s", folder);
     if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &wanted) != 0)
         return;
     while (path[1]) {
@@ -45,7 +45,7 @@ static void find_mount_point(const char *folder, char out[PATH_MAX])
         if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &found) != 0 ||
             found.stx_mnt_id != wanted.stx_mnt_id)
             return;
-        (void) snprintf(out, PATH_MAX, "%s", path);
+        (void) snprintf(out, VOLUME_PATH_SIZE, "%s", path);
     }
 }
 
