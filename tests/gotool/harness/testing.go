@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -85,6 +86,12 @@ func NeedRoot(t testing.TB) {
 	if os.Getuid() != 0 {
 		t.Skip("skip: not root")
 	}
+}
+
+// ForMacOS is true if the daemon was compiled as for macOS, whatever it runs on.
+func ForMacOS() bool {
+	help, _ := Run(Bound(StopBound), "--help")
+	return strings.Contains(help, "/private/var/db/")
 }
 
 // NeedFaults skips a test that needs fault points in the daemon.

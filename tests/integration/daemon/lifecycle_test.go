@@ -77,21 +77,33 @@ func TestKeysAreFreeRightAfterRemove(t *testing.T) {
 	}
 }
 
+// On macOS nothing enforces that a mount is read-only, so that a view is a clone unless one says otherwise.
 func TestActiveAndViewMountsAreSingleBinds(t *testing.T) {
-	_, s := start(t)
-	population(t, s)
-	for key, access := range map[string]string{"work": "rw", "look": "ro"} {
-		mounts, err := s.Mounts(key)
-		must(t, err)
-		if len(mounts) != 1 || mounts[0].Type != "bind" || !reflect.DeepEqual(mounts[0].Options, []string{"rbind", access}) {
-			t.Errorf("mounts of %q are %v, not one bind with rbind,%s", key, mounts, access)
+	views := map[string]string{`"readonly-bind"`: "ro", `"private-clone"`: "rw", "": "ro"}
+	if harness.ForMacOS() {
+		views[""] = "rw"
+	}
+	for view, viewAccess := range views {
+		lines := ""
+		if view != "" {
+			lines = "view = " + view
 		}
+		d, s := start(t, "--config", configFile(t, lines))
+		population(t, s)
+		for key, access := range map[string]string{"work": "rw", "look": viewAccess} {
+			mounts, err := s.Mounts(key)
+			must(t, err)
+			if len(mounts) != 1 || mounts[0].Type != "bind" || !reflect.DeepEqual(mounts[0].Options, []string{"rbind", access}) {
+				t.Errorf("with %q the mounts of %q are %v, not one bind with rbind,%s", view, key, mounts, access)
+			}
+		}
+		harness.StopClean(t, d)
 	}
 }
 
 func TestMountedViewIsReadOnlyAndMountedActiveIsNot(t *testing.T) {
 	harness.NeedRoot(t)
-	_, s := start(t)
+	_, s := start(t, "--config", configFile(t, `view = "readonly-bind"`))
 	population(t, s)
 	for key, writable := range map[string]bool{"work": true, "look": false} {
 		err := os.WriteFile(filepath.Join(mounted(t, s, key), "new"), nil, 0o644)
