@@ -185,6 +185,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/clonefs
 	install -m 0755 build/bin/clonefsd $(DESTDIR)$(PREFIX)/sbin/clonefsd
 	install -m 0644 config/* $(DESTDIR)$(PREFIX)/share/clonefs/
+	$(if $(filter Darwin,$(shell uname -s)),install -m 0755 packaging/macos/clonefs-make-volume $(DESTDIR)$(PREFIX)/sbin/)
 
 clean:
 	rm -rf build compile_commands.json
