@@ -129,10 +129,21 @@ static int copy_xattrs(int origin_fd, int fd, struct error *error)
     return code == 0 ? xattr_copy(&names, origin_fd, fd, error) : code;
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Where the volume has no birth times to be set, there is nothing to lose. */
+static bool can_set_birth(int result)
+{
+    return result == 0 || errno == EOPNOTSUPP;
+}
+
 /*
  * Makes what is open as fd equal to the origin. The order is forced: an immutable inode takes no
- * change at all, chown drops set-id bits, and attributes move times on no system but are set before
- * them on all.
+ * change at all, chown drops set-id bits, attributes move times on no system but are set before
+ * them on all, and the birth time moves to an earlier mtime.
  */
 static int set_attributes(int origin_fd, int fd, enum attributes which, bool with_locks,
                           struct error *error)
@@ -157,12 +168,10 @@ static int set_attributes(int origin_fd, int fd, enum attributes which, bool wit
         return error_errno(error, "cannot set the mode");
     if (futimens(fd, (struct timespec[]){origin.st_atimespec, origin.st_mtimespec}) != 0)
         return error_errno(error, "cannot set the times");
+    if (!same_time(&origin.st_birthtimespec, &made.st_birthtimespec) &&
+        !can_set_birth(os_set_birth(fd, &origin.st_birthtimespec)))
+        return error_errno(error, "cannot set the birth time");
     return set_flags(fd, unlocked, wanted_flags(unlocked, origin.st_flags, with_locks), error);
-}
-
-static bool same_time(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
 /* True if the clone lacks nothing. */
@@ -172,6 +181,7 @@ static bool is_equal(const struct stat *origin, const struct stat *made, bool wi
            origin->st_gid == made->st_gid &&
            same_time(&origin->st_atimespec, &made->st_atimespec) &&
            same_time(&origin->st_mtimespec, &made->st_mtimespec) &&
+           same_time(&origin->st_birthtimespec, &made->st_birthtimespec) &&
            made->st_flags == wanted_flags(made->st_flags, origin->st_flags, with_locks);
 }
 
@@ -248,6 +258,8 @@ static int set_named_attributes(const struct clone_origin *origin, int dirfd, co
     if (utimensat(dirfd, name, (struct timespec[]){stat->atime, stat->mtime},
                   AT_SYMLINK_NOFOLLOW) != 0)
         return error_errno(error, "cannot set the times");
+    if (!can_set_birth(os_set_birth_at(dirfd, name, &stat->birth)))
+        return error_errno(error, "cannot set the birth time");
     return 0;
 }
 

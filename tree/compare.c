@@ -69,6 +69,8 @@ static const char *find_difference(struct comparison *comparison, const struct o
         return "size";
     if (a->mtime.tv_sec != b->mtime.tv_sec || a->mtime.tv_nsec != b->mtime.tv_nsec)
         return "modification time";
+    if (a->birth.tv_sec != b->birth.tv_sec || a->birth.tv_nsec != b->birth.tv_nsec)
+        return "birth time";
     if ((S_ISREG(a->mode) || S_ISDIR(a->mode)) && a->flags != b->flags)
         return "inode flags";
     if (!same_hardlink_group(comparison, stats))

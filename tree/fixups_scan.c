@@ -29,7 +29,7 @@ static int add(struct scan *scan, const struct walk_dir *dir, const char *name, 
 
 static unsigned lock_bits(const struct os_stat *stat)
 {
-    return stat->flags & (OS_FLAG_IMMUTABLE | OS_FLAG_APPEND) ? FIXUP_LOCKED : 0U;
+    return stat->flags & OS_FLAGS_LOCKING ? FIXUP_LOCKED : 0U;
 }
 
 /* What is lost of anything but a directory. */

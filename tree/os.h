@@ -13,7 +13,23 @@
  */
 
 /* Attributes of a file or directory that a clone carries over and a removal has to clear. */
-enum { OS_FLAG_IMMUTABLE = 1, OS_FLAG_APPEND = 2, OS_FLAG_NODUMP = 4 };
+enum {
+    OS_FLAG_IMMUTABLE = 1,
+    OS_FLAG_APPEND = 2,
+    OS_FLAG_NODUMP = 4,
+    OS_FLAG_OPAQUE = 8, /* from here on of macOS alone */
+    OS_FLAG_HIDDEN = 16,
+    OS_FLAG_ARCHIVED = 32,
+    OS_FLAG_SYSTEM_IMMUTABLE = 64, /* as those above, but only root sets and clears them */
+    OS_FLAG_SYSTEM_APPEND = 128,
+    OS_FLAG_SYSTEM_NOUNLINK = 256
+};
+
+/* Those that may forbid a change or a removal. */
+enum {
+    OS_FLAGS_LOCKING = OS_FLAG_IMMUTABLE | OS_FLAG_APPEND | OS_FLAG_SYSTEM_IMMUTABLE |
+                       OS_FLAG_SYSTEM_APPEND | OS_FLAG_SYSTEM_NOUNLINK
+};
 
 struct os_stat {
     mode_t mode;
@@ -28,8 +44,9 @@ struct os_stat {
     struct timespec atime;
     struct timespec mtime;
     struct timespec ctime;
-    unsigned flags;  /* OS_FLAG_... */
-    bool mount_root; /* something is mounted here */
+    struct timespec birth; /* zero where nobody can set it (Linux) */
+    unsigned flags;        /* OS_FLAG_... */
+    bool mount_root;       /* something is mounted here */
 };
 
 /* Opens a directory for reading; path may have several components, PATH_MAX - 1 bytes at most. */
@@ -73,7 +90,13 @@ static inline uint64_t os_group(unsigned group_bits, uint64_t inode)
     return group_bits > 0 && inode > 0 ? 1 + (inode >> group_bits) : 0;
 }
 
-/* Sets the flags given (true) or clears them (false); others stay. fd is a file or a directory. */
+/* Sets the birth time of what fd is open on, or of the entry of dirfd, a symlink itself. Setting an
+ * earlier mtime than that moves it there, so it comes last. EOPNOTSUPP on Linux. */
+int os_set_birth(int fd, const struct timespec *birth);
+int os_set_birth_at(int dirfd, const char *entry, const struct timespec *birth);
+
+/* Sets the flags given (true) or clears them (false); others stay, and those that the system does
+ * not have are as if they were not given. fd is a file or a directory. */
 int os_change_flags(int fd, unsigned flags, bool set);
 
 /* Extended attributes by descriptor; a handle of os_open_handle will do. As flistxattr(2),

@@ -94,14 +94,28 @@ int os_open_handle(int dirfd, const char *name)
     return open_beneath_mount(dirfd, name, O_EVTONLY | O_SYMLINK | O_NONBLOCK | O_NOCTTY);
 }
 
+static const struct {
+    unsigned flag;
+    uint32_t raw;
+} known_flags[] = {{OS_FLAG_IMMUTABLE, UF_IMMUTABLE},
+                   {OS_FLAG_APPEND, UF_APPEND},
+                   {OS_FLAG_NODUMP, UF_NODUMP},
+                   {OS_FLAG_OPAQUE, UF_OPAQUE},
+                   {OS_FLAG_HIDDEN, UF_HIDDEN},
+                   {OS_FLAG_ARCHIVED, SF_ARCHIVED},
+                   {OS_FLAG_SYSTEM_IMMUTABLE, SF_IMMUTABLE},
+                   {OS_FLAG_SYSTEM_APPEND, SF_APPEND},
+                   {OS_FLAG_SYSTEM_NOUNLINK, SF_NOUNLINK}};
+
+enum { KNOWN_FLAGS = sizeof known_flags / sizeof known_flags[0] };
+
 /* Symlinks and the like can have flags, too, but on no other system. */
 static unsigned to_flags(mode_t mode, uint32_t raw)
 {
-    if (!S_ISREG(mode) && !S_ISDIR(mode))
-        return 0;
-    return (raw & (UF_IMMUTABLE | SF_IMMUTABLE) ? OS_FLAG_IMMUTABLE : 0U) |
-           (raw & (UF_APPEND | SF_APPEND) ? OS_FLAG_APPEND : 0U) |
-           (raw & UF_NODUMP ? OS_FLAG_NODUMP : 0U);
+    unsigned flags = 0;
+    for (size_t i = 0; i < KNOWN_FLAGS && (S_ISREG(mode) || S_ISDIR(mode)); i++)
+        flags |= raw & known_flags[i].raw ? known_flags[i].flag : 0U;
+    return flags;
 }
 
 static void convert_stat(const struct stat *raw, struct os_stat *out_stat)
@@ -119,6 +133,7 @@ static void convert_stat(const struct stat *raw, struct os_stat *out_stat)
         .atime = raw->st_atimespec,
         .mtime = raw->st_mtimespec,
         .ctime = raw->st_ctimespec,
+        .birth = raw->st_birthtimespec,
         .flags = to_flags(raw->st_mode, raw->st_flags),
     };
 }
@@ -190,20 +205,37 @@ ssize_t os_copy_range(int source_fd, int target_fd, off_t offset, size_t size)
     return -1;
 }
 
-/* Those of the system go with those of the user, and what forbids a removal with what forbids a
- * change. */
-static uint32_t raw_flags_to_clear(unsigned flags)
+static uint32_t to_raw_flags(unsigned flags)
 {
-    return (flags & OS_FLAG_IMMUTABLE ? UF_IMMUTABLE | SF_IMMUTABLE | SF_NOUNLINK : 0U) |
-           (flags & OS_FLAG_APPEND ? UF_APPEND | SF_APPEND : 0U) |
-           (flags & OS_FLAG_NODUMP ? UF_NODUMP : 0U);
+    uint32_t raw = 0;
+    for (size_t i = 0; i < KNOWN_FLAGS; i++)
+        raw |= flags & known_flags[i].flag ? known_flags[i].raw : 0U;
+    return raw;
 }
 
-/* Only those of the user are set: the system's may need a restart to be cleared again. */
-static uint32_t raw_flags_to_set(unsigned flags)
+static const struct attrlist birth_attributes = {.bitmapcount = ATTR_BIT_MAP_COUNT,
+                                                 .commonattr = ATTR_CMN_CRTIME};
+
+/* Says with the number of Linux that a file system has no birth times. */
+static int birth_result(int result)
 {
-    return (flags & OS_FLAG_IMMUTABLE ? UF_IMMUTABLE : 0U) |
-           (flags & OS_FLAG_APPEND ? UF_APPEND : 0U) | (flags & OS_FLAG_NODUMP ? UF_NODUMP : 0U);
+    if (result != 0 && (errno == ENOTSUP || errno == EINVAL))
+        errno = EOPNOTSUPP;
+    return result;
+}
+
+int os_set_birth(int fd, const struct timespec *birth)
+{
+    struct attrlist wanted = birth_attributes;
+    struct timespec value = *birth;
+    return birth_result(fsetattrlist(fd, &wanted, &value, sizeof value, 0));
+}
+
+int os_set_birth_at(int dirfd, const char *entry, const struct timespec *birth)
+{
+    struct attrlist wanted = birth_attributes;
+    struct timespec value = *birth;
+    return birth_result(setattrlistat(dirfd, entry, &wanted, &value, sizeof value, FSOPT_NOFOLLOW));
 }
 
 /* All other flags stay, among them the one that says that the data is compressed. */
@@ -213,8 +245,7 @@ int os_change_flags(int fd, unsigned flags, bool set)
     if (fstat(fd, &found) != 0)
         return -1;
     uint32_t raw =
-        set ? found.st_flags | raw_flags_to_set(flags & ~to_flags(found.st_mode, found.st_flags))
-            : found.st_flags & ~raw_flags_to_clear(flags);
+        set ? found.st_flags | to_raw_flags(flags) : found.st_flags & ~to_raw_flags(flags);
     if (raw == found.st_flags || fchflags(fd, raw) == 0)
         return 0;
     errno = errno == ENOTSUP ? EOPNOTSUPP : errno;

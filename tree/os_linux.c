@@ -154,6 +154,20 @@ unsigned os_group_bits(int fd)
            bits_to_count(geometry.block_bytes / geometry.inode_bytes);
 }
 
+int os_set_birth(int fd, const struct timespec *birth)
+{
+    (void) fd;
+    (void) birth;
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+int os_set_birth_at(int dirfd, const char *entry, const struct timespec *birth)
+{
+    (void) entry;
+    return os_set_birth(dirfd, birth);
+}
+
 int os_change_flags(int fd, unsigned flags, bool set)
 {
     int raw = 0;

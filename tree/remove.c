@@ -27,12 +27,10 @@ static void mark_busy(struct removal *removal, struct walk_dir *dir, const char 
         mem_free(&path);
 }
 
-enum { LOCKS = OS_FLAG_IMMUTABLE | OS_FLAG_APPEND };
-
 /* These clear what may forbid a removal. Best effort: the next try tells. */
 static void unlock_dir(int fd)
 {
-    (void) os_change_flags(fd, LOCKS, false);
+    (void) os_change_flags(fd, OS_FLAGS_LOCKING, false);
     (void) fchmod(fd, 0700);
 }
 
@@ -45,7 +43,7 @@ static void unlock_entry(int dirfd, const char *name)
     bool is_plain = S_ISREG(found.mode) || S_ISDIR(found.mode);
     owned(fd_close) int fd = is_plain ? os_open_file(dirfd, name) : os_open_handle(dirfd, name);
     if (fd >= 0)
-        (void) os_change_flags(fd, LOCKS, false);
+        (void) os_change_flags(fd, OS_FLAGS_LOCKING, false);
 }
 
 /* unlinkat(2) that does not stop at flags; what is gone already counts as removed. The directory

@@ -83,7 +83,7 @@ static int unlock(const struct repair *repair, size_t index, struct error *error
     owned(fd_close) int fd = open_item(repair->clone_fd, item);
     if (fd < 0)
         return open_error(error);
-    return os_change_flags(fd, OS_FLAG_IMMUTABLE | OS_FLAG_APPEND, false) == 0
+    return os_change_flags(fd, OS_FLAGS_LOCKING, false) == 0
                ? 0
                : error_errno(error, "cannot clear the inode flags");
 }

@@ -59,11 +59,12 @@ struct tree_clone_result {
  * volume). The clone equals its origin as invariant 7 says: bytes, types, modes with set-id bits,
  * owners, atimes and mtimes to the nanosecond, xattrs (security.capability and POSIX ACLs among
  * them), hard-link groups, device nodes, FIFOs, sockets, holes, immutable, append-only and no-dump
- * flags. Atimes of what was cloned by one call with its directory are as that call leaves them. The
- * origin must not change meanwhile; its atimes stay. On failure what was made so far is
- * left for the caller to throw away. ERROR_CANCELLED if asked to stop; ERROR_EXISTS if dst_name is
- * taken; ERROR_PRECONDITION if something is mounted inside the tree (what it hides cannot be
- * cloned), or if it is seen to change; ERROR_NO_SPACE, ERROR_IO.
+ * flags, on macOS also birth times and the flags that only it has. Atimes of what was cloned by one
+ * call with its directory are as that call leaves them. The origin must not change meanwhile; its
+ * atimes stay. On failure what was made so far is left for the caller to throw away.
+ * ERROR_CANCELLED if asked to stop; ERROR_EXISTS if dst_name is taken; ERROR_PRECONDITION if
+ * something is mounted inside the tree (what it hides cannot be cloned), or if it is seen to
+ * change; ERROR_NO_SPACE, ERROR_IO.
  */
 int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *dst_name,
                const struct tree_clone_options *options, struct tree_clone_result *out_result,

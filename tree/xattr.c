@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "tree/os.h"
 
-enum { LIST_MAX = 65536, VALUE_MAX = 65536 };
+enum { LIST_MAX = 65536, VALUE_MAX = 65536, FORK_MAX = 64 << 20 };
 
 static atomic_ulong unsupported_count;
 
@@ -72,13 +72,33 @@ static int set_value(int fd, const char *name, const char *value, size_t size, s
     return 0;
 }
 
+/* Reads a value into *value, which has room for *room bytes and is made bigger for a resource fork
+ * (macOS), the only one that may have more. As os_xattr_get. */
+static ssize_t read_value(int fd, const char *name, char **value, size_t *room)
+{
+    ssize_t size = os_xattr_get(fd, name, *value, *room);
+    if (size >= 0 || errno != ERANGE)
+        return size;
+    size = os_xattr_get(fd, name, NULL, 0);
+    if (size < 0)
+        return size;
+    if (size > FORK_MAX) {
+        errno = E2BIG;
+        return -1;
+    }
+    *room = (size_t) size + VALUE_MAX; /* it may grow meanwhile */
+    *value = mem_resize(*value, *room, 1);
+    return os_xattr_get(fd, name, *value, *room);
+}
+
 int xattr_copy(const struct xattr_names *names, int source_fd, int target_fd, struct error *error)
 {
     if (names->length == 0)
         return 0;
-    owned(mem_free) char *value = mem_alloc(VALUE_MAX);
+    size_t room = VALUE_MAX;
+    owned(mem_free) char *value = mem_alloc(room);
     for (const char *name = next_name(names, NULL); name; name = next_name(names, name)) {
-        ssize_t size = os_xattr_get(source_fd, name, value, VALUE_MAX);
+        ssize_t size = read_value(source_fd, name, &value, &room);
         if (size < 0 && errno == ENODATA)
             continue; /* removed meanwhile */
         if (size < 0)
@@ -93,10 +113,12 @@ int xattr_copy(const struct xattr_names *names, int source_fd, int target_fd, st
 /* True if attribute name has the same value on both. */
 static bool value_equal(int a_fd, int b_fd, const char *name)
 {
-    owned(mem_free) char *a = mem_alloc(VALUE_MAX);
-    owned(mem_free) char *b = mem_alloc(VALUE_MAX);
-    ssize_t a_size = os_xattr_get(a_fd, name, a, VALUE_MAX);
-    ssize_t b_size = os_xattr_get(b_fd, name, b, VALUE_MAX);
+    size_t a_room = VALUE_MAX;
+    size_t b_room = VALUE_MAX;
+    owned(mem_free) char *a = mem_alloc(a_room);
+    owned(mem_free) char *b = mem_alloc(b_room);
+    ssize_t a_size = read_value(a_fd, name, &a, &a_room);
+    ssize_t b_size = read_value(b_fd, name, &b, &b_room);
     return a_size >= 0 && a_size == b_size && memcmp(a, b, (size_t) a_size) == 0;
 }
 
