@@ -55,8 +55,9 @@ static int unpack(struct apply *apply, const char *path, const struct archive_it
                   const struct entry_content *content, struct error *error)
 {
     const struct layer_apply_options *options = apply->unpacking.options;
-    unsigned flags =
-        options->file_flags && item->file_flags ? file_flags_parse(item->file_flags) : 0;
+    unsigned flags = options->file_flags && item->file_flags
+                         ? file_flags_parse(layer_system, item->file_flags)
+                         : 0;
     int code = entry_unpack(&apply->unpacking, path, item, content, error);
     if (code == 0 && flags != 0 && *path)
         code = file_flags_note(&apply->flags, path, flags, options->limits.header_bytes, error);

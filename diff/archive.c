@@ -73,12 +73,15 @@ void layer_archive_clear(struct layer_archive **archive)
     mem_free(archive);
 }
 
+static bool is_in_bounds(const struct timespec *time)
+{
+    return time->tv_sec >= 0 && time->tv_sec < INT64_MAX / 1000000000;
+}
+
 /* containerd's times: what is before 1970 or does not fit 63 bits of nanoseconds is 1970. */
 static struct timespec bound_time(struct timespec time)
 {
-    if (time.tv_sec < 0 || time.tv_sec >= INT64_MAX / 1000000000)
-        time = (struct timespec){0};
-    return time;
+    return is_in_bounds(&time) ? time : (struct timespec){0};
 }
 
 static struct timespec later_time(struct timespec a, struct timespec b)
@@ -139,6 +142,8 @@ static int read_item(struct layer_archive *archive, struct archive_entry *entry,
     struct timespec atime = {archive_entry_atime(entry), archive_entry_atime_nsec(entry)};
     item->mtime = bound_time(mtime);
     item->atime = bound_time(later_time(atime, mtime)); /* in this order, as containerd does */
+    item->has_birth = pax->has_birth && is_in_bounds(&pax->birth);
+    item->birth = pax->birth;
     item->target = item->type == ENTRY_HARD_LINK ? archive_entry_hardlink(entry)
                    : item->type == ENTRY_SYMLINK ? archive_entry_symlink(entry)
                                                  : NULL;

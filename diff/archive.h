@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -38,6 +39,8 @@ struct archive_item {
     uint64_t minor;
     struct timespec atime; /* within what containerd allows (contract 7.4, rule 13) */
     struct timespec mtime;
+    bool has_birth;
+    struct timespec birth; /* within the same bounds */
     const struct pax_xattr *xattrs;
     size_t xattr_count;
     const char *file_flags; /* names with commas between, or NULL */

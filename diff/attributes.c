@@ -11,10 +11,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "diff/unpacking.h"
+#include "diff/xattr_filter.h"
 #include "tree/os.h"
 
-static atomic_ulong trusted_count;
+static atomic_ulong left_out_count[XATTR_ANSWERS];
 static atomic_ulong unsupported_count;
+static atomic_ulong birth_count;
 
 static int get_status(const struct attributes_target *target, struct stat *out)
 {
@@ -40,24 +42,28 @@ static int set_times(const struct attributes_target *target, const struct timesp
                            : utimensat(target->dirfd, target->name, times, AT_SYMLINK_NOFOLLOW);
 }
 
-static bool is_under(const char *name, const char *space)
+static void log_left_out(const char *name, enum xattr_answer answer)
 {
-    return strncmp(name, space, strlen(space)) == 0;
+    static const char *const reasons[XATTR_ANSWERS] = {
+        [XATTR_TRUSTED] = "only this machine's administrator sets it",
+        [XATTR_PRIVATE] = "it belongs to the Mac that it came from",
+        [XATTR_UNNAMEABLE] = "this system takes no such name"};
+    if (log_count(&left_out_count[answer]))
+        log_warn("extended attribute %s of a layer left out: %s (logged once)", name,
+                 reasons[answer]);
 }
 
 /* fd may be a handle. */
 static int set_xattr(int fd, mode_t mode, const struct pax_xattr *xattr, struct error *error)
 {
-    if (is_under(xattr->name, "trusted.")) {
-        if (log_count(&trusted_count))
-            log_warn("extended attribute %s of a layer left out: only this machine's "
-                     "administrator sets it (logged once)",
-                     xattr->name);
+    enum xattr_answer answer = xattr_restore(layer_system, xattr->name);
+    if (answer != XATTR_RESTORED) {
+        log_left_out(xattr->name, answer);
         return 0;
     }
     if (os_xattr_set(fd, xattr->name, xattr->value, xattr->size) == 0)
         return 0;
-    if (errno == EPERM && is_under(xattr->name, "user.") && !S_ISREG(mode) && !S_ISDIR(mode))
+    if (errno == EPERM && strncmp(xattr->name, "user.", 5) == 0 && !S_ISREG(mode) && !S_ISDIR(mode))
         return 0; /* such files have none */
     if (errno != EOPNOTSUPP) {
         int code = unpacking_errno(error, "cannot set it");
@@ -87,6 +93,20 @@ static int set_xattrs(const struct attributes_target *target, mode_t mode,
     return 0;
 }
 
+static int set_birth(const struct attributes_target *target, const struct timespec *birth,
+                     struct error *error)
+{
+    int result = target->fd >= 0 ? os_set_birth(target->fd, birth)
+                                 : os_set_birth_at(target->dirfd, target->name, birth);
+    if (result == 0)
+        return 0;
+    if (errno != EOPNOTSUPP)
+        return unpacking_errno(error, "cannot set the birth time");
+    if (log_count(&birth_count))
+        log_debug("birth times of a layer left out: nobody can set them here (logged once)");
+    return 0;
+}
+
 int attributes_set(const struct attributes_target *target, const struct archive_item *item,
                    struct error *error)
 {
@@ -111,5 +131,5 @@ int attributes_set(const struct attributes_target *target, const struct archive_
     const struct timespec times[2] = {item->atime, item->mtime};
     if (set_times(target, times) != 0)
         return unpacking_errno(error, "cannot set the times");
-    return 0;
+    return item->has_birth ? set_birth(target, &item->birth, error) : 0;
 }

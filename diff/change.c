@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "diff/extents.h"
 #include "diff/file_data.h"
+#include "diff/file_flags.h"
 #include "diff/xattr_set.h"
 #include "tree/walk.h"
 
@@ -65,7 +66,8 @@ static bool touched_since(const struct changes *changes, const struct os_stat *r
 static bool attributes_differ(const struct os_stat *left, const struct os_stat *right)
 {
     return left->mode != right->mode || left->uid != right->uid || left->gid != right->gid ||
-           left->rdev != right->rdev;
+           left->rdev != right->rdev ||
+           file_flags_carried(layer_system, left->flags ^ right->flags) != 0;
 }
 
 /* 1 if they differ */

@@ -29,24 +29,43 @@ void file_flags_clear(struct file_flags *flags)
     *flags = FILE_FLAGS_NULL;
 }
 
+/* The first word of a flag is the one that is written. What only root may clear again is restored
+ * as what its owner may. */
+static const struct {
+    const char *word;
+    unsigned flag;
+    unsigned restored;
+} known[] = {{"arch", OS_FLAG_ARCHIVED, OS_FLAG_ARCHIVED},
+             {"archived", OS_FLAG_ARCHIVED, OS_FLAG_ARCHIVED},
+             {"hidden", OS_FLAG_HIDDEN, OS_FLAG_HIDDEN},
+             {"uhidden", OS_FLAG_HIDDEN, OS_FLAG_HIDDEN},
+             {"nodump", OS_FLAG_NODUMP, OS_FLAG_NODUMP},
+             {"opaque", OS_FLAG_OPAQUE, OS_FLAG_OPAQUE},
+             {"sappnd", OS_FLAG_SYSTEM_APPEND, OS_FLAG_APPEND},
+             {"sappend", OS_FLAG_SYSTEM_APPEND, OS_FLAG_APPEND},
+             {"schg", OS_FLAG_SYSTEM_IMMUTABLE, OS_FLAG_IMMUTABLE},
+             {"schange", OS_FLAG_SYSTEM_IMMUTABLE, OS_FLAG_IMMUTABLE},
+             {"simmutable", OS_FLAG_SYSTEM_IMMUTABLE, OS_FLAG_IMMUTABLE},
+             {"uappnd", OS_FLAG_APPEND, OS_FLAG_APPEND},
+             {"uappend", OS_FLAG_APPEND, OS_FLAG_APPEND},
+             {"uchg", OS_FLAG_IMMUTABLE, OS_FLAG_IMMUTABLE},
+             {"uchange", OS_FLAG_IMMUTABLE, OS_FLAG_IMMUTABLE},
+             {"uimmutable", OS_FLAG_IMMUTABLE, OS_FLAG_IMMUTABLE}};
+
+enum {
+    KNOWN = sizeof known / sizeof known[0],
+    LINUX_FLAGS = OS_FLAG_IMMUTABLE | OS_FLAG_APPEND | OS_FLAG_NODUMP
+};
+
 static unsigned parse_word(const char *word, size_t length)
 {
-    static const struct {
-        const char *word;
-        unsigned flag;
-    } known[] = {{"uchg", OS_FLAG_IMMUTABLE},       {"uchange", OS_FLAG_IMMUTABLE},
-                 {"uimmutable", OS_FLAG_IMMUTABLE}, {"schg", OS_FLAG_IMMUTABLE},
-                 {"schange", OS_FLAG_IMMUTABLE},    {"simmutable", OS_FLAG_IMMUTABLE},
-                 {"uappnd", OS_FLAG_APPEND},        {"uappend", OS_FLAG_APPEND},
-                 {"sappnd", OS_FLAG_APPEND},        {"sappend", OS_FLAG_APPEND},
-                 {"nodump", OS_FLAG_NODUMP}};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    for (size_t i = 0; i < KNOWN; i++)
         if (strlen(known[i].word) == length && memcmp(known[i].word, word, length) == 0)
-            return known[i].flag;
+            return known[i].restored;
     return 0;
 }
 
-unsigned file_flags_parse(const char *text)
+unsigned file_flags_parse(enum layer_system system, const char *text)
 {
     unsigned flags = 0;
     while (*text) {
@@ -54,7 +73,29 @@ unsigned file_flags_parse(const char *text)
         flags |= parse_word(text, length);
         text += length + (text[length] != '\0');
     }
-    return flags;
+    return system == LAYER_LINUX ? flags & LINUX_FLAGS : flags;
+}
+
+unsigned file_flags_carried(enum layer_system system, unsigned flags)
+{
+    unsigned carried = 0;
+    for (size_t i = 0; i < KNOWN; i++)
+        carried |= known[i].flag;
+    return system == LAYER_LINUX ? 0 : flags & carried;
+}
+
+void file_flags_text(unsigned flags, char out[FILE_FLAGS_TEXT_SIZE])
+{
+    char *end = out;
+    for (size_t i = 0; i < KNOWN; i++) {
+        if (!(flags & known[i].flag))
+            continue;
+        flags &= ~known[i].flag;
+        if (end > out)
+            *end++ = ',';
+        end = stpcpy(end, known[i].word);
+    }
+    *end = '\0';
 }
 
 int file_flags_note(struct file_flags *flags, const char *path, unsigned wanted, uint64_t max_bytes,

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "diff/layer_system.h"
 #include "diff/place.h"
 
 /*
@@ -26,8 +27,16 @@ struct file_flags {
 void file_flags_clear(struct file_flags *flags);
 
 /* The OS_FLAG_... (tree/os.h) that a text as in SCHILY.fflags names: words with commas between.
- * What this system does not have is left out. */
-unsigned file_flags_parse(const char *text);
+ * What the system does not have is left out. */
+unsigned file_flags_parse(enum layer_system system, const char *text);
+
+/* Those of the flags that a layer carries which is made on the system; on Linux none, as with
+ * containerd. */
+unsigned file_flags_carried(enum layer_system system, unsigned flags);
+
+/* Their words. */
+enum { FILE_FLAGS_TEXT_SIZE = 64 };
+void file_flags_text(unsigned flags, char out[FILE_FLAGS_TEXT_SIZE]);
 
 /* Notes the flags of a clean path. ERROR_NO_SPACE if the notes need more than max_bytes; 0 = any.
  */

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/stat.h"
 #include "diff/file_data.h"
+#include "diff/file_flags.h"
 
 void layer_inode_clear(struct layer_inode *inode)
 {
@@ -68,6 +69,7 @@ static struct tar_entry describe(const struct layer_writer *writer, const struct
         .device_major = is_device ? major(stat->rdev) : 0,
         .device_minor = is_device ? minor(stat->rdev) : 0,
         .xattrs = &inode->xattrs,
+        .file_flags = file_flags_carried(layer_system, stat->flags),
     };
 }
 

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/hex.h"
@@ -272,6 +273,24 @@ static int take_basic(struct record *record, struct record basic[BASIC_KEYS], st
     return 0;
 }
 
+/* containerd never looks at it: what is no time counts as not there. */
+static void take_birth(struct pax *pax, struct record *record)
+{
+    static const long tenths = 100000000;
+    if (*record->value == '-' || !check_time(record))
+        return;
+    const char *text = record->value;
+    size_t seconds = strspn(text, "0123456789");
+    long nanos = 0;
+    long digit = tenths;
+    for (const char *at = text + seconds; *at && digit > 0; at++) {
+        nanos += *at == '.' ? 0 : digit * (*at - '0');
+        digit = *at == '.' ? digit : digit / 10;
+    }
+    pax->has_birth = true;
+    pax->birth = (struct timespec){(time_t) strtoull(text, NULL, 10), nanos};
+}
+
 static int take_record(struct pax *pax, struct record *record, struct record basic[BASIC_KEYS],
                        const struct layer_limits *limits, struct error *error)
 {
@@ -287,6 +306,8 @@ static int take_record(struct pax *pax, struct record *record, struct record bas
         return take_sparse(pax, record, error);
     if (strcmp(record->key, "SCHILY.fflags") == 0)
         pax->file_flags = record->value;
+    if (strcmp(record->key, "LIBARCHIVE.creationtime") == 0)
+        take_birth(pax, record);
     return take_basic(record, basic, error);
 }
 

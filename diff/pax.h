@@ -4,15 +4,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "diff/limits.h"
 
 /*
  * The records of one pax extended header, checked as strictly as Go's reader does. What describes
- * the entry itself is passed on (pax_pass) for the archive's reader; extended attributes and file
- * flags and the size are taken out of it; all else (names of users, ACLs, what only other readers
- * know) goes.
+ * the entry itself is passed on (pax_pass) for the archive's reader; extended attributes, file
+ * flags, the birth time and the size are taken out of it; all else (names of users, ACLs, what only
+ * other readers know) goes.
  */
 struct pax_xattr {
     const char *name;
@@ -26,6 +27,8 @@ struct pax {
     size_t xattr_count;
     size_t xattr_capacity;
     const char *file_flags; /* SCHILY.fflags, or NULL; into the text */
+    bool has_birth;         /* LIBARCHIVE.creationtime */
+    struct timespec birth;
     bool has_size;
     uint64_t size; /* of the data in the archive, if has_size */
     bool has_link; /* linkpath is among what is passed on */

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "diff/file_flags.h"
 
 /* A header block (POSIX ustar). */
 struct ustar {
@@ -124,6 +125,10 @@ static void collect(const struct tar_entry *entry, struct records *records, bool
 {
     const struct ustar *ustar = NULL;
     size_t xattr_count = entry->xattrs ? entry->xattrs->count : 0;
+    char flags[FILE_FLAGS_TEXT_SIZE];
+    file_flags_text(entry->file_flags, flags);
+    if (flags[0])
+        add_text(records, "SCHILY.fflags", flags);
     for (size_t i = 0; i < xattr_count; i++) {
         const struct xattr_value *xattr = &entry->xattrs->values[i];
         add_record(records, "SCHILY.xattr.", xattr->name, xattr->value, xattr->size);

@@ -36,6 +36,7 @@ struct tar_entry {
     unsigned device_major;
     unsigned device_minor;
     const struct xattr_set *xattrs; /* may be NULL */
+    unsigned file_flags;            /* OS_FLAG_... (tree/os.h) */
 };
 
 enum { TAR_BLOCK = 512 };

@@ -13,11 +13,28 @@
 
 enum { SHORT_LIST = 512, LIST_MAX = 65536, VALUE_MAX = 65536, TOTAL_MAX = 1 << 20 };
 
+static int refuse_total(struct error *error)
+{
+    return error_set(error, ERROR_PRECONDITION,
+                     "its extended attributes take more than the %d bytes that readers of archives "
+                     "accept",
+                     TOTAL_MAX);
+}
+
+/* Only a resource fork is bigger than others may be. */
 static int read_value(struct xattr_set *set, int dirfd, const char *entry, const char *name,
                       struct error *error)
 {
     owned(mem_free) char *buffer = mem_alloc(VALUE_MAX);
     ssize_t size = os_xattr_get_at(dirfd, entry, name, buffer, VALUE_MAX);
+    if (size < 0 && errno == ERANGE) {
+        size = os_xattr_get_at(dirfd, entry, name, NULL, 0);
+        if (size > TOTAL_MAX)
+            return refuse_total(error);
+        mem_free(&buffer);
+        buffer = mem_alloc(TOTAL_MAX);
+        size = os_xattr_get_at(dirfd, entry, name, buffer, TOTAL_MAX);
+    }
     if (size < 0)
         return error_errno(error, "cannot read the extended attribute %s", name);
     struct xattr_value *value = &set->values[set->count++];
@@ -38,7 +55,7 @@ static size_t count_carried(const char *names, size_t length)
 {
     size_t count = 0;
     for (const char *name = names; name < names + length; name += strlen(name) + 1)
-        count += xattr_is_carried(name) ? 1 : 0;
+        count += xattr_is_carried(layer_system, name) ? 1 : 0;
     return count;
 }
 
@@ -51,15 +68,12 @@ static int read_carried(struct xattr_set *set, int dirfd, const char *entry, con
     set->values = mem_alloc_array(count, sizeof *set->values);
     size_t total = 0;
     for (const char *name = names; name < names + length; name += strlen(name) + 1) {
-        if (!xattr_is_carried(name))
+        if (!xattr_is_carried(layer_system, name))
             continue;
         int code = read_value(set, dirfd, entry, name, error);
         total += code == 0 ? set->values[set->count - 1].size : 0;
         if (total > TOTAL_MAX)
-            code = error_set(error, ERROR_PRECONDITION,
-                             "its extended attributes take more than the %d bytes that readers of "
-                             "archives accept",
-                             TOTAL_MAX);
+            code = refuse_total(error);
         if (code != 0) {
             xattr_set_clear(set);
             return code;

@@ -291,11 +291,29 @@ static int raw_flags(const struct apply_fixture *fixture, const char *path)
 static void words_are_flags(void **state)
 {
     (void) state;
-    assert_int_equal(file_flags_parse(""), 0);
-    assert_int_equal(file_flags_parse("hidden,arch,opaque,noschg"), 0);
-    assert_int_equal(file_flags_parse("nodump"), OS_FLAG_NODUMP);
-    assert_int_equal(file_flags_parse("hidden,uchg,,nodump"), OS_FLAG_IMMUTABLE | OS_FLAG_NODUMP);
-    assert_int_equal(file_flags_parse("sappnd,schgx"), OS_FLAG_APPEND);
+    assert_int_equal(file_flags_parse(LAYER_LINUX, ""), 0);
+    assert_int_equal(file_flags_parse(LAYER_LINUX, "hidden,arch,opaque,noschg"), 0);
+    assert_int_equal(file_flags_parse(LAYER_LINUX, "nodump"), OS_FLAG_NODUMP);
+    assert_int_equal(file_flags_parse(LAYER_LINUX, "hidden,uchg,,nodump"),
+                     OS_FLAG_IMMUTABLE | OS_FLAG_NODUMP);
+    assert_int_equal(file_flags_parse(LAYER_LINUX, "sappnd,schgx"), OS_FLAG_APPEND);
+    assert_int_equal(file_flags_parse(LAYER_DARWIN, "schg,uhidden,arch opaque"),
+                     OS_FLAG_IMMUTABLE | OS_FLAG_HIDDEN | OS_FLAG_ARCHIVED | OS_FLAG_OPAQUE);
+}
+
+static void flags_are_words(void **state)
+{
+    (void) state;
+    char text[FILE_FLAGS_TEXT_SIZE];
+    file_flags_text(0, text);
+    assert_string_equal(text, "");
+    file_flags_text(OS_FLAG_IMMUTABLE | OS_FLAG_HIDDEN, text);
+    assert_string_equal(text, "hidden,uchg");
+    file_flags_text(~0U, text);
+    assert_string_equal(text, "arch,hidden,nodump,opaque,sappnd,schg,uappnd,uchg");
+    assert_int_equal(file_flags_carried(LAYER_LINUX, ~0U), 0);
+    assert_int_equal(file_flags_carried(LAYER_DARWIN, OS_FLAG_NODUMP | OS_FLAG_SYSTEM_NOUNLINK),
+                     OS_FLAG_NODUMP);
 }
 
 static void flags_are_set_when_all_is_done(void **state)
@@ -355,6 +373,7 @@ int main(void)
         VOLUME_TEST(members_stay_files_unless_asked_for),
         VOLUME_TEST(big_members_and_big_attributes_are_no_problem),
         cmocka_unit_test(words_are_flags),
+        cmocka_unit_test(flags_are_words),
         VOLUME_TEST(flags_are_set_when_all_is_done),
         VOLUME_TEST(flags_stay_out_unless_asked_for),
         VOLUME_TEST(notes_of_flags_are_bounded),
