@@ -197,6 +197,21 @@ static int find_parent_again(struct making *making, const char *path, struct err
                        &making->place, error);
 }
 
+/* The image does not say that it has one, and its own comes later. A hard link is no new inode. */
+static int drop_inherited_acl(const struct making *making, struct error *error)
+{
+    if (making->item->type == ENTRY_HARD_LINK)
+        return 0;
+    owned(fd_close) int handle =
+        making->fd < 0 ? os_open_handle(making->place->fd, making->name) : -1;
+    int fd = making->fd >= 0 ? making->fd : handle;
+    if (fd < 0 && errno == EOPNOTSUPP)
+        return 0;
+    return fd >= 0 && os_remove_acl(fd) == 0
+               ? 0
+               : unpacking_errno(error, "cannot remove the ACL that it inherited");
+}
+
 static int making_error(const struct making *making, struct error *error)
 {
     size_t length = making->item->type == ENTRY_SYMLINK ? strlen(making->item->target) : 0;
@@ -213,7 +228,7 @@ static int make_in_place(struct making *making, const char *path, struct error *
     for (int tries = 0; tries < TRIES_MAX; tries++) {
         making->place->changed = true;
         if (fault_point("apply.make") == 0 && make(making) == 0)
-            return 0;
+            return making->place->has_acl ? drop_inherited_acl(making, error) : 0;
         bool is_link = making->item->type == ENTRY_HARD_LINK || making->item->type == ENTRY_SYMLINK;
         int code = 0;
         if (errno == EEXIST)
@@ -251,6 +266,8 @@ static int find_target(struct making *making, char *target, struct error *error)
     struct os_stat found = {0};
     if (entry_path_clean(target, target) == 0)
         return error_set(error, ERROR_INVALID, "a hard link to the root");
+    if (entry_path_is_special(layer_system, target))
+        return error_set(error, ERROR_INVALID, "a hard link to what is no name on this system");
     int code = places_find(making->unpacking->places, target, entry_path_parent_length(target),
                            false, &making->target_place, error);
     making->target_name = entry_path_base(target);
@@ -319,6 +336,8 @@ int entry_unpack(struct unpacking *unpacking, const char *path, const struct arc
     owned(mem_free) char *target = item->type == ENTRY_HARD_LINK ? mem_strdup(item->target) : NULL;
     if (!*path)
         return 0;
+    if (entry_path_is_special(layer_system, path))
+        return error_set(error, ERROR_INVALID, "this system has no such name");
     bool removes = whiteout_is(making.name);
     int code = 0;
     if (target && !removes)

@@ -2,7 +2,6 @@
 #include "diff/entry_path.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,6 +39,18 @@ size_t entry_path_clean(const char *name, char *out)
     }
     out[length] = '\0';
     return count;
+}
+
+bool entry_path_is_special(enum layer_system system, const char *path)
+{
+    static const char fork[] = "..namedfork";
+    while (system == LAYER_DARWIN && *path) {
+        size_t length = strcspn(path, "/");
+        if (length == strlen(fork) && memcmp(path, fork, length) == 0)
+            return true;
+        path += length + (path[length] == '/');
+    }
+    return false;
 }
 
 const char *entry_path_base(const char *path)

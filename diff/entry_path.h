@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "diff/layer_system.h"
 
 /*
  * Paths of entries below the root of the target, as bytes: components joined by single slashes,
@@ -12,6 +15,10 @@
 /* Cleans a name by its text alone: what leads out of the root stays in it. out, of at least
  * strlen(name) + 1 bytes, may be name. Returns the number of components. */
 size_t entry_path_clean(const char *name, char *out);
+
+/* True if a system reads a component of the clean path as something else than a name: macOS, as a
+ * way to the resource fork of a file. */
+bool entry_path_is_special(enum layer_system system, const char *path);
 
 /* The last component of a clean path. */
 const char *entry_path_base(const char *path);

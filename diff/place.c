@@ -37,6 +37,7 @@ struct places *places_new(int root_fd, unsigned max_depth, const struct path_set
 {
     struct places *places = mem_alloc(sizeof *places);
     places->root = (struct place){.fd = root_fd, .id = ENTRY_PATH_ROOT_ID, .path = mem_strdup("")};
+    places->root.has_acl = os_has_acl_at(root_fd, "");
     for (size_t i = 0; i < PLACES_MAX; i++)
         places->open[i].fd = -1;
     places->max_depth = max_depth;
@@ -137,6 +138,7 @@ static int add_place(struct places *places, const struct place *added, struct pl
     (*out_place)->fd = fd_take(&fd);
     (*out_place)->path = mem_take(&path);
     (*out_place)->used = ++places->turn;
+    (*out_place)->has_acl = os_has_acl_at((*out_place)->fd, "");
     return 0;
 }
 
@@ -163,7 +165,8 @@ static int make_missing(const struct place *parent, const char *name, struct err
     struct stat found;
     if (fd < 0 || fstat(fd, &found) != 0)
         return error_errno(error, "cannot open the directory");
-    if (((found.st_mode & 07777) != 0755 && fchmod(fd, 0755) != 0) ||
+    if ((os_has_acl_at(parent->fd, "") && os_remove_acl(fd) != 0) ||
+        ((found.st_mode & 07777) != 0755 && fchmod(fd, 0755) != 0) ||
         (parent->keeps_times && futimens(parent->fd, kept.times) != 0))
         return error_errno(error, "cannot set the attributes of the directory");
     return 0;
@@ -401,6 +404,7 @@ int places_put(struct places *places, const struct place *parent, const char *na
     struct place *known = find_open(places, path, length);
     if (known) {
         known->keeps_times = true;
+        known->has_acl = os_has_acl_at(known->fd, "");
         known->times[0] = times[0];
         known->times[1] = times[1];
         return 0;

@@ -28,6 +28,7 @@ struct place {
     struct timespec times[2]; /* atime and mtime to be kept */
     bool keeps_times;
     bool changed;  /* since they were set; for the caller to say */
+    bool has_acl;  /* which what is made in it may inherit (macOS) */
     uint64_t used; /* when, in turns */
 };
 

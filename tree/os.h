@@ -114,6 +114,9 @@ ssize_t os_xattr_get_at(int dirfd, const char *entry, const char *name, void *va
 /* True if the entry (or, for "", dirfd itself) has an ACL that is no extended attribute. */
 bool os_has_acl_at(int dirfd, const char *entry);
 
+/* Removes such an ACL, if there is one. */
+int os_remove_acl(int fd);
+
 /* True if the system tells at once that the entry which name finds in dirfd is spelled so; false if
  * it is not, or cannot tell (Linux). Of a file with several links it may tell another one. */
 bool os_is_spelled(int dirfd, const char *name);

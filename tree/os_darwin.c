@@ -373,6 +373,11 @@ bool os_has_acl_at(int dirfd, const char *entry)
            answer.length > sizeof answer.length && answer.security.attr_length > 0;
 }
 
+int os_remove_acl(int fd)
+{
+    return acl_text_exists(fd) ? acl_text_remove(fd) : 0;
+}
+
 static const struct attrlist name_attributes = {.bitmapcount = ATTR_BIT_MAP_COUNT,
                                                 .commonattr = ATTR_CMN_NAME};
 

@@ -271,3 +271,9 @@ bool os_has_acl_at(int dirfd, const char *entry)
     (void) entry;
     return false;
 }
+
+int os_remove_acl(int fd)
+{
+    (void) fd;
+    return 0;
+}

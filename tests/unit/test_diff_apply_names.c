@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/stat.h"
+#include "diff/entry_path.h"
 #include "tests/unit/apply_fixture.h"
 #include "tests/unit/fold_nodes.h"
 #include "tests/unit/volume_fixture.h"
@@ -265,6 +266,15 @@ static void device_numbers_have_their_bits(void **state)
     assert_false(device_fits(&darwin_bits, UINT64_C(1) << 32, 0));
 }
 
+static void forks_are_no_names_on_macos(void **state)
+{
+    (void) state;
+    assert_true(entry_path_is_special(LAYER_DARWIN, "a/file/..namedfork/rsrc"));
+    assert_true(entry_path_is_special(LAYER_DARWIN, "..namedfork"));
+    assert_false(entry_path_is_special(LAYER_DARWIN, "a/..namedforks/x..namedfork/namedfork"));
+    assert_false(entry_path_is_special(LAYER_LINUX, "a/file/..namedfork/rsrc"));
+}
+
 /* The rule, whatever the volume. */
 static void collisions_are_decided(void **state)
 {
@@ -317,6 +327,7 @@ int main(void)
         VOLUME_TEST(too_many_links_are_refused_by_name),
         VOLUME_TEST(long_link_targets_are_refused_by_name),
         cmocka_unit_test(device_numbers_have_their_bits),
+        cmocka_unit_test(forks_are_no_names_on_macos),
         cmocka_unit_test(collisions_are_decided),
         cmocka_unit_test(collisions_wait_for_their_whiteouts),
     };
