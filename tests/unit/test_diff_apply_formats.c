@@ -221,9 +221,9 @@ static void names_may_be_long(void **state)
 
 static void names_are_bytes(void **state)
 {
-    static const char *const names[] = {"nfd-e\xcc\x81", "nfc-\xc3\xa9", "new\nline", "..namedfork",
-                                        "...",           "latin-\xe9",   "\xff\xfe"};
-    const size_t count = sizeof names / sizeof names[0] - (platform_is_darwin() ? 2 : 0);
+    static const char *const names[] = {"nfd-e\xcc\x81", "nfc-\xc3\xa9", "new\nline",  "...",
+                                        "latin-\xe9",    "\xff\xfe",     "..namedfork"};
+    const size_t count = sizeof names / sizeof names[0] - (platform_is_darwin() ? 3 : 0);
     APPLY_FIXTURE(fixture, state);
     for (size_t i = 0; i < count; i++) {
         layer_tar_file(&fixture.tar, names[i], 0644, names[i]);
