@@ -210,6 +210,37 @@ static void a_whiteout_removes_no_other_name(void **state)
     assert_content(&fixture, "README", "below");
 }
 
+static void of_several_links_the_one_that_was_meant_is_named(void **state)
+{
+    FOLD_FIXTURE(fixture, state);
+    char *spelling = NULL;
+    uint64_t looked = 0;
+    layer_tar_file(&fixture.tar, "another", 0644, "x");
+    layer_tar_link(&fixture.tar, "name", "another");
+    layer_tar_link(&fixture.tar, "third", "another");
+    apply_well(&fixture);
+    assert_int_equal(spelling_find(&fixture.options.names.spelling, fixture.root_fd, "NAME",
+                                   &spelling, &looked, NULL),
+                     1);
+    assert_string_equal(spelling, "name");
+    mem_free(&spelling);
+}
+
+static void a_name_may_come_again_in_another_spelling(void **state)
+{
+    FOLD_FIXTURE(fixture, state);
+    layer_tar_file(&fixture.tar, "dir/file", 0644, "x");
+    layer_tar_file(&fixture.tar, ".wh.dir", 0, "");
+    layer_tar_file(&fixture.tar, "Dir/file", 0644, "y");
+    apply_well(&fixture);
+    assert_content(&fixture, "Dir/file", "y");
+    layer_tar_file(&fixture.tar, "Dir/file", 0644, "x");
+    layer_tar_file(&fixture.tar, ".wh.Dir", 0, "");
+    layer_tar_file(&fixture.tar, "dir/file", 0644, "y");
+    layer_tar_file(&fixture.tar, "Dir/file", 0644, "z");
+    apply_badly(&fixture, ERROR_PRECONDITION, "Dir and dir are one name");
+}
+
 static void ways_and_targets_are_refused_too(void **state)
 {
     FOLD_FIXTURE(fixture, state);
@@ -255,6 +286,11 @@ static void the_later_one_counts_if_that_is_allowed(void **state)
     assert_content(&fixture, "Dir/a", "a");
     assert_content(&fixture, "link", "b");
     assert_false(apply_exists(&fixture, "Dir/below"));
+    layer_tar_dir(&fixture.tar, "dir", 0700);
+    layer_tar_file(&fixture.tar, ".wh..wh..opq", 0, "");
+    apply_well(&fixture);
+    assert_true(lists(&fixture, ".", "Dir"));
+    assert_false(apply_exists(&fixture, "ReadMe"));
 }
 
 static void what_is_no_text_is_refused_by_name(void **state)
@@ -361,6 +397,8 @@ int main(void)
         VOLUME_TEST(a_name_of_a_layer_below_is_refused),
         VOLUME_TEST(a_layer_may_rename),
         VOLUME_TEST(a_whiteout_removes_no_other_name),
+        VOLUME_TEST(of_several_links_the_one_that_was_meant_is_named),
+        VOLUME_TEST(a_name_may_come_again_in_another_spelling),
         VOLUME_TEST(ways_and_targets_are_refused_too),
         VOLUME_TEST(the_later_one_counts_if_that_is_allowed),
         VOLUME_TEST(what_is_no_text_is_refused_by_name),
