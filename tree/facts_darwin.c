@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "tree/acl_darwin.h"
 #include "tree/clone_id_darwin.h"
+#include "tree/facts_darwin.h"
 #include "tree/xattr_darwin.h"
 
 void facts_file_system(int fd, char *out_name, size_t size)
@@ -65,4 +66,12 @@ bool facts_set_capability(int fd)
     (void) fd;
     errno = ENOTSUP;
     return false;
+}
+
+const struct fact_list *const *facts_of_system(size_t *out_count)
+{
+    static const struct fact_list *const lists[] = {&facts_of_file_clones, &facts_of_tree_clones,
+                                                    &facts_of_sharing, &facts_of_calls};
+    *out_count = sizeof lists / sizeof lists[0];
+    return lists;
 }
