@@ -151,13 +151,12 @@ static int compare_inside(struct comparison *comparison, const struct walk_dir *
     int fds[TREES] = {a_fd, b_fd};
     if (a_fd < 0 || b_fd < 0)
         return errno == EOPNOTSUPP ? 0 : walk_open_error(error);
-    int result = compare_xattrs(comparison, dir, name, fds, error);
-    if (result != 0)
+    /* An attribute may be where the file system keeps the target: the target goes first. */
+    int result = S_ISLNK(stat->mode) ? compare_links(comparison, dir, name, fds, error) : 0;
+    if (result == 0)
+        result = compare_xattrs(comparison, dir, name, fds, error);
+    if (result != 0 || !is_file)
         return result;
-    if (S_ISLNK(stat->mode))
-        return compare_links(comparison, dir, name, fds, error);
-    if (!is_file)
-        return 0;
     if (holes_were_filled(fds, (off_t) stat->size_bytes))
         return differ(comparison, dir, name, "holes");
     return compare_bytes(comparison, dir, name, fds, error);

@@ -16,16 +16,17 @@
 
 #include "tree/facts_ask.h"
 
-enum { XFS_MAGIC = 0x58465342 };
+enum { XFS_MAGIC = 0x58465342, APFS_MAGIC = 0x4253584e };
 
 void facts_file_system(int fd, char *out_name, size_t size)
 {
     static const struct {
         uint32_t magic;
         const char *name;
-    } known[] = {
-        {XFS_MAGIC, "xfs"},     {BTRFS_SUPER_MAGIC, "btrfs"},       {EXT4_SUPER_MAGIC, "ext4"},
-        {TMPFS_MAGIC, "tmpfs"}, {OVERLAYFS_SUPER_MAGIC, "overlay"}, {NFS_SUPER_MAGIC, "nfs"}};
+    } known[] = {{XFS_MAGIC, "xfs"},         {BTRFS_SUPER_MAGIC, "btrfs"},
+                 {EXT4_SUPER_MAGIC, "ext4"}, {APFS_MAGIC, "apfs"},
+                 {TMPFS_MAGIC, "tmpfs"},     {OVERLAYFS_SUPER_MAGIC, "overlay"},
+                 {NFS_SUPER_MAGIC, "nfs"}};
     struct statfs status;
     if (fstatfs(fd, &status) != 0) {
         (void) snprintf(out_name, size, "unknown");

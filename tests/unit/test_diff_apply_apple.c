@@ -181,6 +181,7 @@ static void malformed_files_are_no_appledouble(void **state)
 
 static void a_member_becomes_what_it_describes(void **state)
 {
+    (void) volume_fixture_with(state, VOLUME_XATTRS);
     APPLY_FIXTURE(fixture, state);
     struct apple apple;
     apple_make(&apple);
@@ -210,6 +211,7 @@ static void a_member_becomes_what_it_describes(void **state)
 
 static void a_member_that_describes_nothing_is_a_file(void **state)
 {
+    (void) volume_fixture_with(state, VOLUME_XATTRS);
     APPLY_FIXTURE(fixture, state);
     struct apple apple;
     apple_make(&apple);
@@ -260,6 +262,7 @@ static void members_stay_files_unless_asked_for(void **state)
 
 static void big_members_and_big_attributes_are_no_problem(void **state)
 {
+    (void) volume_fixture_with(state, VOLUME_XATTRS);
     APPLY_FIXTURE(fixture, state);
     struct apple apple;
     apple_make(&apple);

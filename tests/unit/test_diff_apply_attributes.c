@@ -72,6 +72,7 @@ static ssize_t get_xattr(const struct apply_fixture *fixture, const char *path, 
 
 static void xattrs_are_set(void **state)
 {
+    (void) volume_fixture_with(state, VOLUME_XATTRS);
     APPLY_FIXTURE(fixture, state);
     char value[64];
     unsigned char capability[32];
@@ -91,6 +92,7 @@ static void xattrs_are_set(void **state)
 
 static void xattrs_of_libarchive_count_where_there_is_no_other(void **state)
 {
+    (void) volume_fixture_with(state, VOLUME_XATTRS);
     APPLY_FIXTURE(fixture, state);
     char value[64];
     layer_tar_pax_text(&fixture.tar, "LIBARCHIVE.xattr.user.one%3d", "AGxvbmc=");
@@ -115,6 +117,7 @@ static void xattrs_of_libarchive_count_where_there_is_no_other(void **state)
 
 static void xattrs_that_cannot_be_set_are_left_out(void **state)
 {
+    (void) volume_fixture_with(state, VOLUME_XATTRS);
     APPLY_FIXTURE(fixture, state);
     char value[64];
     layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.trusted.overlay.opaque", "y");

@@ -317,8 +317,10 @@ static void directories_are_merged(void **state)
     assert_int_equal(dir.st_mode, S_IFDIR | 0751);
     assert_int_equal(dir.st_uid, 3);
     assert_int_equal(dir.st_mtim.tv_sec, 2000000);
-    assert_int_equal(fgetxattr(fd, "user.old", value, sizeof value), 1);
-    assert_int_equal(fgetxattr(fd, "user.new", value, sizeof value), 1);
+    if (volume_has(volume_fixture(state)->kind, VOLUME_XATTRS)) {
+        assert_int_equal(fgetxattr(fd, "user.old", value, sizeof value), 1);
+        assert_int_equal(fgetxattr(fd, "user.new", value, sizeof value), 1);
+    }
     assert_content(&fixture, "dir/file", "x");
     assert_int_equal(fixture.result.removed, 0);
 }
@@ -365,6 +367,8 @@ static void every_type_is_made(void **state)
                     {"block", S_IFBLK | 0620},   {"fifo", S_IFIFO | 0622}};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         struct stat found = apply_stat(&fixture, expected[i].name);
+        if (S_ISLNK(expected[i].mode)) /* some file systems have a mode of their own for them */
+            found.st_mode |= 0777;
         assert_int_equal(found.st_mode, expected[i].mode);
         assert_int_equal(found.st_uid, 1);
         assert_int_equal(found.st_gid, 2);

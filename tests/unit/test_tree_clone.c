@@ -27,9 +27,9 @@
 #include "tests/unit/volume_fixture.h"
 #include "tree/tree.h"
 
-static bool has_reflinks(const struct volume_fixture *fixture)
+static bool has(const struct volume_fixture *fixture, enum volume_feature feature)
 {
-    return strcmp(fixture->kind, "xfs") == 0 || strcmp(fixture->kind, "btrfs") == 0;
+    return volume_has(fixture->kind, feature);
 }
 
 static struct tree_clone_result clone_with(int src_fd, const char *src, int dst_fd, const char *dst,
@@ -76,7 +76,7 @@ static void a_clone_equals_its_origin(void **state)
     assert_equal_trees(fixture->fd, "origin", fixture->fd, "clone");
     assert_equal_trees(fixture->fd, "clone", fixture->fd, "origin");
     assert_true(result.entries > 40);
-    if (has_reflinks(fixture))
+    if (has(fixture, VOLUME_REFLINKS))
         assert_int_equal(result.bytes_copied, 0);
     else
         assert_int_equal(result.bytes_shared, 0);
@@ -86,8 +86,6 @@ static void a_clone_equals_its_origin(void **state)
 static void a_clone_keeps_attributes_that_the_kernel_shows(void **state)
 {
     const struct volume_fixture *fixture = volume_fixture(state);
-    unsigned char expected[32];
-    unsigned char found[64];
     tree_sample_make(fixture->fd, "origin");
     (void) clone_with(fixture->fd, "origin", fixture->fd, "clone", 0);
     owned(fd_close) int clone_fd = fd_open_dir(fixture->fd, "clone");
@@ -107,10 +105,26 @@ static void a_clone_keeps_attributes_that_the_kernel_shows(void **state)
                      stat_of(fixture->fd, "origin/null").st_rdev);
     assert_true(S_ISSOCK(stat_of(clone_fd, "socket").st_mode));
     assert_true(stat_of(clone_fd, "sparse").st_blocks * 512 < 1 << 20);
+}
 
-    owned(fd_close) int sparse_fd = openat(clone_fd, "sparse", O_RDONLY);
+static void a_clone_keeps_holes(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture_with(state, VOLUME_HOLES);
+    tree_sample_make(fixture->fd, "origin");
+    (void) clone_with(fixture->fd, "origin", fixture->fd, "clone", 0);
+    owned(fd_close) int sparse_fd = openat(fixture->fd, "clone/sparse", O_RDONLY);
     assert_int_equal(lseek(sparse_fd, 0, SEEK_DATA), 1 << 20);
     assert_int_equal(lseek(sparse_fd, 2 << 20, SEEK_DATA), 3 << 20);
+}
+
+static void a_clone_keeps_extended_attributes(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture_with(state, VOLUME_XATTRS);
+    unsigned char expected[32];
+    unsigned char found[64];
+    tree_sample_make(fixture->fd, "origin");
+    (void) clone_with(fixture->fd, "origin", fixture->fd, "clone", 0);
+    owned(fd_close) int clone_fd = fd_open_dir(fixture->fd, "clone");
     owned(fd_close) int capable_fd = openat(clone_fd, "capable", O_RDONLY);
     size_t size = tree_sample_capability(expected);
     assert_int_equal(fgetxattr(capable_fd, "security.capability", found, sizeof found), size);
@@ -143,8 +157,9 @@ static void data_is_shared_until_it_is_written(void **state)
     char found[8] = "";
     tree_sample_make(fixture->fd, "origin");
     struct tree_clone_result result = clone_with(fixture->fd, "origin", fixture->fd, "clone", 0);
-    if (has_reflinks(fixture)) {
+    if (has(fixture, VOLUME_REFLINKS))
         assert_true(result.bytes_shared > 2 << 20);
+    if (has(fixture, VOLUME_REFLINKS) && has(fixture, VOLUME_EXTENTS)) {
         assert_true(is_shared(fixture->fd, "origin/big"));
         assert_true(is_shared(fixture->fd, "clone/big"));
     }
@@ -290,6 +305,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VOLUME_TEST(a_clone_equals_its_origin),
         VOLUME_TEST(a_clone_keeps_attributes_that_the_kernel_shows),
+        VOLUME_TEST(a_clone_keeps_holes),
+        VOLUME_TEST(a_clone_keeps_extended_attributes),
         VOLUME_TEST(data_is_shared_until_it_is_written),
         VOLUME_TEST(a_clone_of_a_clone_is_equal_too),
         VOLUME_TEST(a_clone_does_not_depend_on_the_umask_nor_on_its_parent),

@@ -211,6 +211,12 @@ static const struct mutation mutations[] = {
     {"closed/inside: is in the first tree only", remove_file},
 };
 
+static bool is_possible(const struct volume_fixture *fixture, const char *difference)
+{
+    return (volume_has(fixture->kind, VOLUME_HOLES) || !strstr(difference, ": holes")) &&
+           (volume_has(fixture->kind, VOLUME_XATTRS) || !strstr(difference, "extended attribute"));
+}
+
 static void make_pair(const struct volume_fixture *fixture)
 {
     struct error error = {0};
@@ -234,6 +240,8 @@ static void every_kind_of_difference_is_found(void **state)
     const struct volume_fixture *fixture = volume_fixture(state);
     tree_sample_make(fixture->fd, "origin");
     for (size_t i = 0; i < sizeof mutations / sizeof mutations[0]; i++) {
+        if (!is_possible(fixture, mutations[i].expected))
+            continue;
         make_pair(fixture);
         owned(mem_free) char *before = difference_of(fixture, "origin", "clone");
         assert_null(before);

@@ -122,6 +122,10 @@ static void xfs_tells_its_groups(void **state)
     uint64_t seen = 0;
     char name[32];
     platform_needs_linux("APFS has no groups");
+    if (strcmp(fixture->kind, "xfs") != 0) {
+        assert_int_equal(bits, 0);
+        return;
+    }
     assert_in_range(bits, 8, 63);
     for (int i = 0; i < DIRS; i++) {
         (void) snprintf(name, sizeof name, "dir-%d", i);

@@ -79,8 +79,54 @@ static const char *mount_tmpfs(const char *path, unsigned size_mib)
     return mount("tmpfs", path, "tmpfs", 0, options) == 0 ? NULL : "no tmpfs";
 }
 
+static const char given_variable[] = "CLONEFS_MOUNTED_VOLUME";
+
+const char *volume_kind(const char *kind)
+{
+    static char given_kind[32];
+    const char *given = getenv(given_variable);
+    if (!given)
+        return kind;
+    size_t length = strcspn(given, ":");
+    (void) snprintf(given_kind, sizeof given_kind, "%.*s", (int) length, given);
+    return strcmp(kind, "xfs") == 0 && given[length] == ':' ? given_kind : NULL;
+}
+
+static bool is_apfs(const char *kind)
+{
+    return strncmp(kind, "apfs", 4) == 0;
+}
+
+bool volume_has(const char *kind, enum volume_feature feature)
+{
+    switch (feature) {
+    case VOLUME_REFLINKS:
+        return strcmp(kind, "xfs") == 0 || strcmp(kind, "btrfs") == 0 || is_apfs(kind);
+    case VOLUME_EXTENTS:
+    case VOLUME_HOLES:
+    case VOLUME_XATTRS:
+        break;
+    }
+    return !is_apfs(kind); /* as Linux has it */
+}
+
+/* A folder on the volume that is given; NULL for the kinds that are not. */
+static char *make_given(const char *kind)
+{
+    if (!volume_kind(kind))
+        return NULL;
+    char *path = mem_printf("%s/clonefs-volume-XXXXXX", strchr(getenv(given_variable), ':') + 1);
+    if (mkdtemp(path))
+        return path;
+    printf("skip: no folder %s: %s\n", path, strerror(errno));
+    mem_free(&path);
+    return NULL;
+}
+
 char *volume_mount(const char *kind, unsigned size_mib)
 {
+    if (getenv(given_variable))
+        return make_given(kind);
     const char *base = getenv("TMPDIR");
     char *path = mem_printf("%s/clonefs-volume-XXXXXX", base ? base : "/tmp");
     const char *reason = NULL;
@@ -109,7 +155,7 @@ void volume_unmount(char *take_path)
 {
     if (!take_path)
         return;
-    if (umount2(take_path, 0) != 0)
+    if (!getenv(given_variable) && umount2(take_path, 0) != 0)
         (void) umount2(take_path, MNT_DETACH);
     (void) rmdir(take_path);
     mem_free(&take_path);

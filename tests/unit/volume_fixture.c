@@ -18,6 +18,8 @@ enum { SIZE_MIB = 512 };
 static int mount_volume(struct volume_fixture *fixture, void **state)
 {
     fixture->volume = volume_mount(fixture->kind, SIZE_MIB);
+    if (volume_kind(fixture->kind))
+        fixture->kind = volume_kind(fixture->kind);
     fixture->volume_fd = fixture->volume ? fd_open_dir(AT_FDCWD, fixture->volume) : -1;
     *state = fixture;
     return 0;
@@ -73,6 +75,14 @@ const struct volume_fixture *volume_fixture(void **state)
 {
     const struct volume_fixture *fixture = *state;
     if (!fixture->volume)
+        skip();
+    return fixture;
+}
+
+const struct volume_fixture *volume_fixture_with(void **state, enum volume_feature feature)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    if (!volume_has(fixture->kind, feature))
         skip();
     return fixture;
 }

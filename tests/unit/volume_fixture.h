@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "tests/unit/volume.h"
+
 /* A volume for a group of cmocka tests, with an empty directory for each of them. */
 struct volume_fixture {
     const char *kind; /* see volume_mount */
@@ -24,6 +26,9 @@ int volume_fixture_tear_down(void **state);
 
 /* For use in a test: the fixture; skips the test when there is no volume. */
 const struct volume_fixture *volume_fixture(void **state);
+
+/* The same; skips the test where volumes of this kind lack the feature, too. */
+const struct volume_fixture *volume_fixture_with(void **state, enum volume_feature feature);
 
 #define VOLUME_TEST(test)                                                                          \
     cmocka_unit_test_setup_teardown(test, volume_fixture_set_up, volume_fixture_tear_down)
