@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -27,11 +28,16 @@ struct measurement {
     struct tree_usage usage;
 };
 
-static void count_inode(struct measurement *measurement, const struct os_stat *found)
+static bool is_older(const struct measurement *measurement, const struct os_stat *found)
 {
     struct timestamp changed = {.seconds = found->ctime.tv_sec,
                                 .nanos = (int32_t) found->ctime.tv_nsec};
-    if (measurement->since && !timestamp_after(changed, *measurement->since))
+    return measurement->since && !timestamp_after(changed, *measurement->since);
+}
+
+static void count_inode(struct measurement *measurement, const struct os_stat *found)
+{
+    if (is_older(measurement, found))
         return;
     if (found->nlink > 1 && !S_ISDIR(found->mode)) {
         if (inode_map_get(&measurement->seen, found->dev, found->ino))
@@ -40,6 +46,17 @@ static void count_inode(struct measurement *measurement, const struct os_stat *f
     }
     measurement->usage.inodes++;
     measurement->usage.bytes += found->allocated_bytes;
+}
+
+/* Some file systems count no blocks: then a file that has data takes as many as its size needs. One
+ * that is all hole has no blocks elsewhere, either. */
+static uint64_t uncounted_bytes(const struct walk_dir *dir, const char *name, uint64_t size)
+{
+    enum { BLOCK_BYTES = 4096 };
+    owned(fd_close) int fd = os_open_file(dir->fds[0], name);
+    if (fd < 0 || lseek(fd, 0, SEEK_DATA) < 0)
+        return 0;
+    return (size + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
 }
 
 static int measure_entry(void *context, struct walk_dir *dir, const struct dir_entry *entry,
@@ -51,6 +68,9 @@ static int measure_entry(void *context, struct walk_dir *dir, const struct dir_e
         return errno == ENOENT ? 0 : error_errno(error, "cannot read the attributes");
     if (found.mount_root)
         return 0;
+    if (S_ISREG(found.mode) && found.size_bytes > 0 && found.allocated_bytes == 0 &&
+        !is_older(measurement, &found))
+        found.allocated_bytes = uncounted_bytes(dir, entry->name, found.size_bytes);
     count_inode(measurement, &found);
     if (S_ISDIR(found.mode))
         walk_enter(measurement->walk, dir, entry->name);

@@ -28,10 +28,19 @@ static struct tree_usage usage_of(int dirfd, const char *name, const struct time
     return usage;
 }
 
+static void make_sparse(int dirfd, const char *path, off_t size)
+{
+    tree_sample_file(dirfd, path, "");
+    owned(fd_close) int fd = openat(dirfd, path, O_WRONLY);
+    assert_int_equal(ftruncate(fd, size), 0);
+}
+
 static uint64_t blocks_of(int dirfd, const char *path)
 {
     struct stat status;
     assert_int_equal(fstatat(dirfd, path, &status, AT_SYMLINK_NOFOLLOW), 0);
+    if (S_ISREG(status.st_mode) && status.st_blocks == 0) /* of a file with data: nobody counts */
+        return (uint64_t) (status.st_size + 4095) / 4096 * 4096;
     return (uint64_t) status.st_blocks * 512;
 }
 
@@ -49,6 +58,20 @@ static void a_file_with_many_names_counts_once(void **state)
     assert_int_equal(usage.bytes,
                      blocks_of(fixture->fd, "tree") + blocks_of(fixture->fd, "tree/below") +
                          blocks_of(fixture->fd, "tree/one") + blocks_of(fixture->fd, "tree/link"));
+}
+
+static void a_file_with_data_takes_room_and_a_hole_takes_none(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    tree_sample_dir(fixture->fd, "tree");
+    uint64_t empty = usage_of(fixture->fd, "tree", NULL).bytes;
+    if (volume_has(fixture->kind, VOLUME_HOLES)) {
+        make_sparse(fixture->fd, "tree/hole", 1 << 20);
+        assert_in_range(usage_of(fixture->fd, "tree", NULL).bytes, 0, empty + 4096);
+    }
+    tree_sample_file(fixture->fd, "tree/file", "some bytes");
+    sync();
+    assert_in_range(usage_of(fixture->fd, "tree", NULL).bytes, empty + 4096, empty + 65536);
 }
 
 static void only_what_changed_since_the_clone_counts(void **state)
@@ -113,13 +136,6 @@ static void a_tree_is_small_up_to_its_number_of_entries(void **state)
 }
 
 /* A file of so many bytes, all of them a hole. */
-static void make_sparse(int dirfd, const char *path, off_t size)
-{
-    tree_sample_file(dirfd, path, "");
-    owned(fd_close) int fd = openat(dirfd, path, O_WRONLY);
-    assert_int_equal(ftruncate(fd, size), 0);
-}
-
 static void a_tree_is_small_up_to_its_bytes(void **state)
 {
     const struct volume_fixture *fixture = volume_fixture(state);
@@ -149,8 +165,9 @@ static void a_probe_tells_what_the_volume_can_do(void **state)
     struct error error = {0};
     struct tree_abilities abilities = {0};
     assert_int_equal(tree_probe(fixture->fd, &abilities, &error), 0);
-    assert_int_equal(abilities.method,
-                     fixture->kind[0] == 'x' ? TREE_CLONE_REFLINK : TREE_CLONE_COPY);
+    assert_int_equal(abilities.method, volume_has(fixture->kind, VOLUME_REFLINKS)
+                                           ? TREE_CLONE_REFLINK
+                                           : TREE_CLONE_COPY);
     assert_int_equal(abilities.clones_directories,
                      platform_is_darwin() && abilities.method == TREE_CLONE_REFLINK);
     assert_true(is_empty(fixture->fd));
@@ -160,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         VOLUME_TEST(a_file_with_many_names_counts_once),
+        VOLUME_TEST(a_file_with_data_takes_room_and_a_hole_takes_none),
         VOLUME_TEST(only_what_changed_since_the_clone_counts),
         VOLUME_TEST(mounts_inside_are_not_counted),
         VOLUME_TEST(a_measurement_can_be_cancelled),
