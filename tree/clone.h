@@ -23,6 +23,7 @@ struct clone {
     unsigned group_bits;         /* os_group_bits of the volume, where both trees are as a rule */
     mode_t made_mode_mask;       /* the permissions that creation is known to grant */
     atomic_bool reflink_refused; /* by the volume: not tried again for each file */
+    atomic_uint refusals;        /* that may have been about a file alone */
     atomic_bool whole_refused;   /* the same of whole directories */
     atomic_ullong entries;
     atomic_ullong bytes_shared;

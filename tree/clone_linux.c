@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "tree/xattr.h"
@@ -90,7 +91,7 @@ static bool owner_differs(const struct clone *clone, const struct os_stat *stat)
 /* Makes the empty target share all data of source; answers as clone_share_file. */
 static int share_data(int source_fd, int target_fd)
 {
-    if (ioctl(target_fd, FICLONE, source_fd) == 0)
+    if (fault_point("tree.clone.share") == 0 && ioctl(target_fd, FICLONE, source_fd) == 0)
         return 1;
     if (errno == EOPNOTSUPP || errno == EXDEV || errno == ENOTTY || errno == EINVAL)
         return 0;
@@ -114,6 +115,21 @@ int clone_share_file(int source_fd, int dirfd, const char *name, int *out_fd)
     return shared;
 }
 
+/*
+ * Whether it makes no sense to try further files, after errno. EINVAL is about a file alone, and
+ * EOPNOTSUPP may be: only a volume that has refused many and never cloned one cannot do it at all.
+ */
+static bool refused_for_good(struct clone *clone)
+{
+    enum { ENOUGH = 16 };
+    if (errno == EINVAL)
+        return false;
+    if (errno != EOPNOTSUPP)
+        return true;
+    return atomic_fetch_add(&clone->refusals, 1) + 1 >= ENOUGH &&
+           atomic_load(&clone->bytes_shared) == 0;
+}
+
 static int share_or_copy(struct clone *clone, const struct clone_origin *origin, int target_fd,
                          struct error *error)
 {
@@ -126,8 +142,8 @@ static int share_or_copy(struct clone *clone, const struct clone_origin *origin,
             atomic_fetch_add(&clone->bytes_shared, size);
             return 0;
         }
-        /* EINVAL is about this file alone. */
-        atomic_store(&clone->reflink_refused, errno != EINVAL);
+        if (refused_for_good(clone))
+            atomic_store(&clone->reflink_refused, true);
     }
     if (log_count(&copied_files))
         log_warn("file data is copied, since the volume cannot clone it (logged once)");
