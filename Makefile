@@ -55,12 +55,15 @@ LINK = $(CC) $(OPT_$(BUILD)) -pthread $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^
 
 MODULES := base tree store rpc snapshotter content diff
 # What differs between systems has a file for each. Under emulation all that touches files is as on
-# macOS; what is left of Linux are thin wrappers of threads, clocks, processes and digests.
+# macOS; what is left of Linux are thin wrappers of threads, clocks, processes and digests, and what
+# the configuration says by default.
 OTHERS := $(if $(EMULATED)$(filter Darwin,$(shell uname -s)),%_linux.c,%_darwin.c)
-LEFT := $(if $(EMULATED),base/clock base/digest base/notify base/process base/thread rpc/peer)
-SOURCES := $(filter-out $(OTHERS) $(LEFT:%=%_darwin.c) diff/gzip_isal.c diff/gzip_zlib.c,$(wildcard $(MODULES:%=%/*.c))) \
-	$(LEFT:%=%_linux.c) $(wildcard diff/gzip_$(GZIP).c)
-DAEMON_SOURCES := $(filter-out $(OTHERS),$(wildcard cmd/clonefsd/*.c))
+LEFT := $(if $(EMULATED),base/clock base/digest base/notify base/process base/thread rpc/peer cmd/clonefsd/defaults)
+in_folders = $(filter-out $(OTHERS) $(LEFT:%=%_darwin.c),$(wildcard $(1:%=%/*.c))) \
+	$(filter $(1:%=%/%),$(LEFT:%=%_linux.c))
+SOURCES := $(filter-out diff/gzip_isal.c diff/gzip_zlib.c,$(call in_folders,$(MODULES))) \
+	$(wildcard diff/gzip_$(GZIP).c)
+DAEMON_SOURCES := $(call in_folders,cmd/clonefsd)
 EMULATION_TESTS := $(if $(EMULATED),$(wildcard tests/darwin/test_*.c))
 EMULATION := $(if $(EMULATED),$(filter-out $(wildcard tests/darwin/test_*.c),$(wildcard tests/darwin/*.c)))
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
@@ -93,7 +96,7 @@ $(BIN)/clonefsd: $(OBJS)
 	$(Q)$(LINK)
 
 ifneq ($(EMULATED),)
-$(patsubst %.c,$(OUT)/%.o,$(filter-out %_linux.c,$(SOURCES)) $(DAEMON_SOURCES) $(EMULATION_TESTS) \
+$(patsubst %.c,$(OUT)/%.o,$(filter-out %_linux.c,$(SOURCES) $(DAEMON_SOURCES)) $(EMULATION_TESTS) \
 	tests/unit/test_rpc_client.c): \
 	AS_DARWIN := -Itests/darwin/include -include darwin.h
 endif
