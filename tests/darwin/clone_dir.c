@@ -15,6 +15,9 @@
 
 static atomic_uint directories_cloned;
 
+/* include/darwin.h */
+int fchflags(int fd, unsigned flags);
+
 /* The first name of a file that has several, in the clone. */
 struct linked {
     ino_t inode;
@@ -59,13 +62,28 @@ static int note_linked(struct tree *tree, ino_t inode, const char *dir, const ch
     return 0;
 }
 
+/* The first one may be immutable already. */
+static int link_to(const struct tree *tree, const char *first, int dirfd, const char *name,
+                   uint32_t flags)
+{
+    int fd = flags ? open_reading(tree->root_fd, first) : -1;
+    if (fd >= 0)
+        (void) fchflags(fd, 0);
+    int result = linkat(tree->root_fd, first, dirfd, name, 0);
+    if (fd >= 0) {
+        (void) fchflags(fd, flags);
+        (void) close(fd);
+    }
+    return result;
+}
+
 /* Only with LOSS_TREE_LINKS switched off. */
 static int clone_linked(struct tree *tree, int source_fd, const struct inode *source, int dirfd,
                         const char *dir, const char *name)
 {
     const struct linked *first = find_linked(tree, source->stat.st_ino);
     if (first)
-        return linkat(tree->root_fd, first->path, dirfd, name, 0);
+        return link_to(tree, first->path, dirfd, name, source->stat.st_flags);
     return clone_one(source_fd, source, dirfd, name, true, tree->flags) == 0
                ? note_linked(tree, source->stat.st_ino, dir, name)
                : -1;
