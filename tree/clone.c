@@ -42,6 +42,8 @@ static int clone_whole(struct clone *clone, const char *path, int source_dirfd,
     struct fixup sum = fixups_sum(clone->fixups, begin, end);
     if ((sum.what & FIXUP_SPECIAL) || sum.entries > WHOLE_MAX_ENTRIES)
         return 0;
+    if (cancel_requested(clone->cancel)) /* nothing stops the call */
+        return error_set(error, ERROR_CANCELLED, "asked to stop");
     int made = clone_whole_dir(source_dirfd, source_name, dirfd, name);
     if (made < 0)
         return error_errno(error, "cannot clone the directory");

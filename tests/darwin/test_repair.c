@@ -202,11 +202,30 @@ static void a_file_alone_is_repaired(void **state)
     }
 }
 
+/* Of requests that wait for a thread, many may be given up. */
+static void a_cancelled_clone_does_not_begin(void **state)
+{
+    int dirfd = volume_fixture(state)->fd;
+    struct cancel cancel = {0};
+    struct error error = {0};
+    struct tree_clone_result result;
+    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    make_tree(dirfd, &samples[0]);
+    assert_int_equal(fixups_scan(&list, dirfd, "origin", NULL, NULL), 0);
+    const struct tree_clone_options options = {.fixups = &list, .cancel = &cancel};
+    unsigned before = darwin_directories_cloned();
+    cancel_request(&cancel);
+    assert_int_equal(tree_clone(dirfd, "origin", dirfd, "clone", &options, &result, &error),
+                     ERROR_CANCELLED);
+    assert_int_equal(darwin_directories_cloned(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         REPAIR_TEST(each_repair_is_what_saves_the_result),
         REPAIR_TEST(a_file_alone_is_repaired),
+        REPAIR_TEST(a_cancelled_clone_does_not_begin),
     };
     return cmocka_run_group_tests_name("repairs on XFS", tests, volume_fixture_xfs,
                                        volume_fixture_unmount) +
