@@ -152,6 +152,14 @@ static int note_times(struct place *place, struct error *error)
     return 0;
 }
 
+/* What is made has the group of its directory on macOS, and on Linux where that says so by its
+ * set-group-id bit. An archive means the latter. */
+static bool has_stray_group(const struct place *parent, const struct stat *made)
+{
+    struct stat dir;
+    return made->st_gid != getegid() && fstat(parent->fd, &dir) == 0 && !(dir.st_mode & S_ISGID);
+}
+
 /* Makes a directory that the archive uses without describing it. */
 static int make_missing(const struct place *parent, const char *name, struct error *error)
 {
@@ -166,6 +174,7 @@ static int make_missing(const struct place *parent, const char *name, struct err
     if (fd < 0 || fstat(fd, &found) != 0)
         return error_errno(error, "cannot open the directory");
     if ((os_has_acl_at(parent->fd, "") && os_remove_acl(fd) != 0) ||
+        (has_stray_group(parent, &found) && fchown(fd, (uid_t) -1, getegid()) != 0) ||
         ((found.st_mode & 07777) != 0755 && fchmod(fd, 0755) != 0) ||
         (parent->keeps_times && futimens(parent->fd, kept.times) != 0))
         return error_errno(error, "cannot set the attributes of the directory");

@@ -57,6 +57,18 @@ static void an_entry_for_the_root_is_ignored(void **state)
     assert_false(apply_exists(&fixture, "a"));
 }
 
+/* On macOS what is made has the group of its directory. */
+static void a_directory_on_the_way_has_our_group(void **state)
+{
+    APPLY_FIXTURE(fixture, state);
+    assert_int_equal(fchown(fixture.root_fd, (uid_t) -1, 250), 0);
+    layer_tar_file(&fixture.tar, "a/b/file", 0644, "x");
+    apply_well(&fixture);
+    assert_int_equal(apply_stat(&fixture, "a").st_gid, getegid());
+    assert_int_equal(apply_stat(&fixture, "a/b").st_gid, getegid());
+    assert_int_equal(apply_stat(&fixture, "a/b/file").st_gid, fixture.tar.gid);
+}
+
 /* 2 */
 
 static void links_on_the_way_lead_to_places_below_the_root(void **state)
@@ -514,6 +526,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VOLUME_TEST(names_are_confined_to_the_root),
         VOLUME_TEST(an_entry_for_the_root_is_ignored),
+        VOLUME_TEST(a_directory_on_the_way_has_our_group),
         VOLUME_TEST(links_on_the_way_lead_to_places_below_the_root),
         VOLUME_TEST(link_targets_are_joined_by_their_text),
         VOLUME_TEST(the_last_component_is_never_followed),
