@@ -57,9 +57,19 @@ func Binary() string {
 }
 
 // HasFaults tells whether the daemon under test was built with fault points.
-func HasFaults() bool {
+func HasFaults() bool { return contains("CLONEFS_FAULT") }
+
+func contains(word string) bool {
 	text, err := os.ReadFile(Binary())
-	return err == nil && strings.Contains(string(text), "CLONEFS_FAULT")
+	return err == nil && strings.Contains(string(text), word)
+}
+
+// LongestSocketPath is what the system allows.
+func LongestSocketPath() int {
+	if ForMacOS() {
+		return 103
+	}
+	return 107
 }
 
 // Bound stretches a time limit for builds that are slow on purpose (CLONEFS_TEST_SLOW=N).

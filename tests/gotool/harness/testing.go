@@ -88,10 +88,21 @@ func NeedRoot(t testing.TB) {
 	}
 }
 
-// ForMacOS is true if the daemon was compiled as for macOS, whatever it runs on.
-func ForMacOS() bool {
+// ForMacOS is true if the daemon was compiled as for macOS, whatever it runs on (tests/darwin).
+func ForMacOS() bool { return contains("CLONEFS_DARWIN_LOSSES") || DefaultsOfMacOS() }
+
+// DefaultsOfMacOS is true if it has the defaults of macOS as well; the emulation has those of Linux.
+func DefaultsOfMacOS() bool {
 	help, _ := Run(Bound(StopBound), "--help")
 	return strings.Contains(help, "/private/var/db/")
+}
+
+// NeedLinux skips a test of what macOS has not, or has otherwise.
+func NeedLinux(t testing.TB, reason string) {
+	t.Helper()
+	if ForMacOS() {
+		t.Skip("skip: on macOS " + reason)
+	}
 }
 
 // NeedFaults skips a test that needs fault points in the daemon.

@@ -30,6 +30,9 @@ var makers = map[string][]string{
 // VolumeImage is a file with an empty volume.
 func VolumeImage(t testing.TB, fs string, megabytes int64) string {
 	t.Helper()
+	if fs == "ext4" {
+		NeedLinux(t, "it must be APFS, which clones files")
+	}
 	NeedRoot(t)
 	image := t.TempDir() + "/volume.img"
 	file, err := os.Create(image)

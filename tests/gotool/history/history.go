@@ -26,11 +26,14 @@ type History struct {
 	names []string
 }
 
+// OddNames are no UTF-8, which macOS does not take.
+var OddNames = [2]string{"caf\xe9", "\xff"}
+
 // New begins a history of the tree at root.
 func New(t testing.TB, seed int64, root string) *History {
 	h := &History{t: t, Random: rand.New(rand.NewSource(seed)), Root: root}
-	h.names = []string{"a", "a.b", "a-b", "b", "B", "café", "caf\xe9", "new\nline", "sp ace", "z", "0", "~", "x=y",
-		string(longName(h.Random, 255)), string(longName(h.Random, 101)), "\xff"}
+	h.names = []string{"a", "a.b", "a-b", "b", "B", "café", OddNames[0], "new\nline", "sp ace", "z", "0", "~", "x=y",
+		string(longName(h.Random, 255)), string(longName(h.Random, 101)), OddNames[1]}
 	return h
 }
 

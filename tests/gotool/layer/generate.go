@@ -229,9 +229,12 @@ func (g *generator) path() string {
 	return strings.Join(parts, "/")
 }
 
+// OddName is no UTF-8, which macOS does not take.
+var OddName = "\xff\xfe"
+
 func (g *generator) component() string {
 	if g.unusual && g.one(12) == 0 {
-		return g.of("...", "..a", ".wh", "a b", "-", "a\nb", "a\\b", "a:b", "*", " ", "u\u0308", "\u00fc", "\xff\xfe",
+		return g.of("...", "..a", ".wh", "a b", "-", "a\nb", "a\\b", "a:b", "*", " ", "u\u0308", "\u00fc", OddName,
 			strings.Repeat("n", 101), strings.Repeat("l", 255), strings.Repeat("\u00fc", 100), "._a", ".DS_Store", "\u65e5\u672c")
 	}
 	return string(rune('a' + g.one(6)))

@@ -57,7 +57,7 @@ func TestBadOptionsAreRefusedByName(t *testing.T) {
 	if _, err := os.Stat(root); !os.IsNotExist(err) {
 		t.Errorf("a refused command line made the root: %v", err)
 	}
-	refused(t, []string{"--root", root, "--address", "/" + strings.Repeat("a", 200)}, "socket", "107")
+	refused(t, []string{"--root", root, "--address", "/" + strings.Repeat("a", 200)}, "socket", strconv.Itoa(harness.LongestSocketPath()))
 }
 
 func TestBadConfigurationIsRefusedWithItsPlace(t *testing.T) {
@@ -124,9 +124,7 @@ func TestProbeAnswersAndLeavesNothing(t *testing.T) {
 
 func TestVolumeOfTheRootIsCheckedBeforeAnythingIsWritten(t *testing.T) {
 	harness.NeedRoot(t)
-	if harness.ForMacOS() {
-		t.Skip("on macOS it must be APFS, of which there is no second volume here")
-	}
+	harness.NeedLinux(t, "it must be APFS, of which there is no second volume here")
 	volume := t.TempDir()
 	must(t, unix.Mount("none", volume, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=0755"))
 	defer unix.Unmount(volume, unix.MNT_DETACH)

@@ -365,9 +365,9 @@ func TestDiffDeepAndLongNames(t *testing.T) {
 		return dir, err
 	}
 	long := strings.Repeat("n", 255)
-	dir, err := apply(member(long+"/"+long+"/\xff\xfe\x01", layer.File, ""))
+	dir, err := apply(member(long+"/"+long+"/"+layer.OddName+"\x01", layer.File, ""))
 	must(t, err)
-	if _, err := os.Lstat(filepath.Join(dir, long, long, "\xff\xfe\x01")); err != nil {
+	if _, err := os.Lstat(filepath.Join(dir, long, long, layer.OddName+"\x01")); err != nil {
 		t.Error(err)
 	}
 	_, err = apply(member(long+"n", layer.File, ""))

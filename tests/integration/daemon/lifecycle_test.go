@@ -80,7 +80,7 @@ func TestKeysAreFreeRightAfterRemove(t *testing.T) {
 // On macOS nothing enforces that a mount is read-only, so that a view is a clone unless one says otherwise.
 func TestActiveAndViewMountsAreSingleBinds(t *testing.T) {
 	views := map[string]string{`"readonly-bind"`: "ro", `"private-clone"`: "rw", "": "ro"}
-	if harness.ForMacOS() {
+	if harness.DefaultsOfMacOS() {
 		views[""] = "rw"
 	}
 	for view, viewAccess := range views {

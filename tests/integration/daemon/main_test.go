@@ -17,9 +17,16 @@ import (
 	"google.golang.org/grpc/status"
 
 	"clonefs/tests/gotool/harness"
+	"clonefs/tests/gotool/history"
+	"clonefs/tests/gotool/layer"
 )
 
-func TestMain(m *testing.M) { harness.Main(m, "scripts/run-daemon-tests") }
+func TestMain(m *testing.M) {
+	if harness.ForMacOS() {
+		layer.OddName, history.OddNames = "ÿþ", [2]string{"cafÉ", "ÿ"}
+	}
+	harness.Main(m, "scripts/run-daemon-tests")
+}
 
 // start gives a test a daemon on a fresh root and a client of the snapshotter "clonefs".
 func start(t *testing.T, args ...string) (*harness.Daemon, *harness.Snapshots) {
