@@ -182,7 +182,7 @@ func TestDiffLayersOfRandomHistories(t *testing.T) {
 		entries += c.history(t, seed+int64(i), labels)
 	}
 	t.Logf("%d entries", entries)
-	if count >= compareHistories && entries < 10*count {
+	if count >= compareHistories && entries < 5*count {
 		t.Errorf("only %d entries in %d layers", entries, count)
 	}
 	c.nothingLeft(t)
