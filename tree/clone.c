@@ -44,7 +44,9 @@ static int clone_whole(struct clone *clone, const char *path, int source_dirfd,
         return 0;
     if (cancel_requested(clone->cancel)) /* nothing stops the call */
         return error_set(error, ERROR_CANCELLED, "asked to stop");
-    int made = clone_whole_dir(source_dirfd, source_name, dirfd, name);
+    int made = fault_point("tree.clone.whole") == 0
+                   ? clone_whole_dir(source_dirfd, source_name, dirfd, name)
+                   : -1;
     if (made < 0)
         return error_errno(error, "cannot clone the directory");
     if (made == 0) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fault.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -153,9 +154,13 @@ static void *work(void *context)
         size_t index = atomic_fetch_add(&pass->next, 1);
         if (index >= repair->list->count || atomic_load(&pass->failed))
             return NULL;
-        int code = cancel_requested(repair->cancel)
-                       ? error_set(&error, ERROR_CANCELLED, "asked to stop")
-                       : pass->step(repair, index, &error);
+        int code = 0;
+        if (cancel_requested(repair->cancel))
+            code = error_set(&error, ERROR_CANCELLED, "asked to stop");
+        else if (fault_point("tree.clone.repair") != 0)
+            code = error_errno(&error, "cannot repair the clone");
+        else
+            code = pass->step(repair, index, &error);
         if (code != 0) {
             owned(mem_free) char *path = walk_path_describe(repair->list->items[index].path);
             (void) error_wrap(&error, "%s", path);

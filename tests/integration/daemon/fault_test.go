@@ -25,7 +25,7 @@ func faulty(t *testing.T, fault string) (*harness.Daemon, *harness.Snapshots, st
 // A step that fails, with EIO or with a full disk, fails the call and leaves nothing.
 func TestPrepareThatFailsLeavesNothing(t *testing.T) {
 	harness.NeedFaults(t)
-	for _, step := range []string{"tree.clone.file", "tree.clone.file@3"} {
+	for _, step := range []string{cloneSteps[0], cloneSteps[len(cloneSteps)-1] + "@3"} {
 		for _, errno := range []int{5, 28} {
 			t.Run(fmt.Sprintf("%s=%d", step, errno), func(t *testing.T) {
 				d, s, filled := faulty(t, fmt.Sprintf("%s=%d", step, errno))
@@ -78,7 +78,9 @@ func failOneCommit(t *testing.T, op operation, errno int) {
 }
 
 // Steps in which a Prepare may hang, its key reserved and its parent pinned.
-var hangingSteps = []string{"prepare.reserved", "tree.clone.file", "prepare.cloned"}
+func hangingSteps() []string {
+	return append([]string{"prepare.reserved", "prepare.cloned"}, cloneSteps...)
+}
 
 // hanging starts a daemon in which a Prepare of "new" on "top" hangs.
 func hanging(t *testing.T, step string) (*harness.Daemon, *harness.Snapshots, state) {
@@ -91,7 +93,7 @@ func hanging(t *testing.T, step string) (*harness.Daemon, *harness.Snapshots, st
 
 func TestARunningPrepareShowsNothingAndPinsItsParent(t *testing.T) {
 	harness.NeedFaults(t)
-	for _, step := range hangingSteps {
+	for _, step := range hangingSteps() {
 		t.Run(step, func(t *testing.T) {
 			d, s, filled := hanging(t, step)
 			fails(t, s.Remove("top"), codes.FailedPrecondition, "remove")
@@ -108,7 +110,7 @@ func TestARunningPrepareShowsNothingAndPinsItsParent(t *testing.T) {
 
 func TestARunningPrepareReservesItsKey(t *testing.T) {
 	harness.NeedFaults(t)
-	for _, step := range hangingSteps {
+	for _, step := range hangingSteps() {
 		t.Run(step, func(t *testing.T) {
 			_, s, _ := hanging(t, step)
 			for _, taking := range []struct {
