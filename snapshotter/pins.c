@@ -137,6 +137,15 @@ void pins_unhold(struct pins *pins, const char *snapshotter, const char *key)
     (void) pthread_mutex_unlock(&pins->lock);
 }
 
+bool pins_is_held(struct pins *pins, const char *snapshotter, const char *key)
+{
+    (void) pthread_mutex_lock(&pins->lock);
+    const struct pin *pin = find(pins, snapshotter, key);
+    bool held = pin && pin->held > 0;
+    (void) pthread_mutex_unlock(&pins->lock);
+    return held;
+}
+
 int pins_write(struct pins *pins, const char *snapshotter, const char *key, struct cancel *cancel,
                struct error *error)
 {

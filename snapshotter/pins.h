@@ -26,6 +26,7 @@ bool pins_is_reserved(struct pins *pins, const char *snapshotter, const char *ke
  * which the next read shows, or stays. */
 void pins_hold(struct pins *pins, const char *snapshotter, const char *key);
 void pins_unhold(struct pins *pins, const char *snapshotter, const char *key);
+bool pins_is_held(struct pins *pins, const char *snapshotter, const char *key);
 
 /* Keeps the snapshot from being committed until pins_unwrite; a removal requests the cancel and
  * goes on. ERROR_PRECONDITION if somebody else writes there. Returns as pins_hold does. */

@@ -32,6 +32,7 @@ struct snapshotter_options {
     /* As tree_probe found out. */
     bool clones_share_data;  /* else the size of a tree matters */
     bool clones_directories; /* by one call */
+    bool tells_private_sizes;
 };
 
 /*

@@ -36,6 +36,25 @@ int snapshot_usage_known(struct snapshotter *snapshotter, const char *name, cons
     return rc == 0 ? known_usage(snapshotter, &record, out_usage) : rc;
 }
 
+/*
+ * What a snapshot has for itself is what its files share with nobody: neither with what they were
+ * cloned from, nor with what was cloned from them. The latter is to count; but then the volume does
+ * not tell it from the former any more, and changed files count whole. For a layer that was
+ * unpacked that makes no difference: it has written all of them. Otherwise it is the price for a
+ * Prepare that does not wait until its parent was measured.
+ *
+ * A Prepare holds its parent until its record is there.
+ */
+static bool is_cloned(struct snapshotter *snapshotter, const struct snapshot_record *record)
+{
+    owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
+    if (record->kind == SNAPSHOT_ACTIVE)
+        return false;
+    return pins_is_held(snapshotter->pins, record->snapshotter, record->key) ||
+           store_read_begin(snapshotter->store, &txn, NULL) != 0 ||
+           store_snapshot_has_children(&txn, record->snapshotter, record->key, NULL) != 0;
+}
+
 static int walk(struct snapshotter *snapshotter, const struct snapshot_record *record,
                 const struct cancel *cancel, struct snapshot_usage *out_usage, struct error *error)
 {
@@ -47,7 +66,9 @@ static int walk(struct snapshotter *snapshotter, const struct snapshot_record *r
     struct tree_usage usage = {0};
     int rc = tree_measure(dirfd, "fs", record->parent[0] ? &record->cloned : NULL, cancel, &usage,
                           error);
-    *out_usage = (struct snapshot_usage){.bytes = usage.bytes, .inodes = usage.inodes};
+    bool is_private = snapshotter->options.tells_private_sizes && !is_cloned(snapshotter, record);
+    *out_usage = (struct snapshot_usage){.bytes = is_private ? usage.private_bytes : usage.bytes,
+                                         .inodes = usage.inodes};
     return rc;
 }
 

@@ -35,7 +35,9 @@ static bool is_older(const struct measurement *measurement, const struct os_stat
     return measurement->since && !timestamp_after(changed, *measurement->since);
 }
 
-static void count_inode(struct measurement *measurement, const struct os_stat *found)
+/* name is "" where dirfd is the inode. */
+static void count_inode(struct measurement *measurement, const struct os_stat *found, int dirfd,
+                        const char *name)
 {
     if (is_older(measurement, found))
         return;
@@ -44,8 +46,12 @@ static void count_inode(struct measurement *measurement, const struct os_stat *f
             return;
         inode_map_add(&measurement->seen, found->dev, found->ino, 1);
     }
+    uint64_t private_bytes = 0;
+    if (!S_ISREG(found->mode) || !os_private_bytes(dirfd, name, &private_bytes))
+        private_bytes = found->allocated_bytes;
     measurement->usage.inodes++;
     measurement->usage.bytes += found->allocated_bytes;
+    measurement->usage.private_bytes += private_bytes;
 }
 
 /* Some file systems count no blocks: then a file that has data takes as many as its size needs. One
@@ -71,7 +77,7 @@ static int measure_entry(void *context, struct walk_dir *dir, const struct dir_e
     if (S_ISREG(found.mode) && found.size_bytes > 0 && found.allocated_bytes == 0 &&
         !is_older(measurement, &found))
         found.allocated_bytes = uncounted_bytes(dir, entry->name, found.size_bytes);
-    count_inode(measurement, &found);
+    count_inode(measurement, &found, dir->fds[0], entry->name);
     if (S_ISDIR(found.mode))
         walk_enter(measurement->walk, dir, entry->name);
     return 0;
@@ -88,7 +94,7 @@ int tree_measure(int dirfd, const char *name, const struct timestamp *since,
     owned(fd_close) int fd = os_open_root(dirfd, name);
     if (fd < 0 || os_stat(fd, &root) != 0)
         return walk_root_error(name, error);
-    count_inode(&measurement, &root);
+    count_inode(&measurement, &root, fd, "");
     struct walk_options options = {.visitor = &measure_visitor,
                                    .context = &measurement,
                                    .cancel = cancel,

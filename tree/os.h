@@ -77,6 +77,10 @@ int os_stat(int fd, struct os_stat *out_stat);
 /* Describes the entry name of dirfd, a symlink itself. */
 int os_stat_at(int dirfd, const char *name, struct os_stat *out_stat);
 
+/* What of the regular file name of dirfd ("": of the file dirfd) is on disk for it alone, and would
+ * be free if it was removed. False where the system does not tell. */
+bool os_private_bytes(int dirfd, const char *name, uint64_t *out_bytes);
+
 /*
  * Some file systems keep inodes and data in groups, and whoever changes something in a group keeps
  * others out of it. os_group_bits tells how many low bits of an inode's number tell the inodes of a

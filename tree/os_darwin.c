@@ -406,3 +406,24 @@ bool os_in_user_namespace(void)
 {
     return false;
 }
+
+static const struct attrlist private_attributes = {.bitmapcount = ATTR_BIT_MAP_COUNT,
+                                                   .forkattr = ATTR_CMNEXT_PRIVATESIZE};
+
+/* Eight bytes that are aligned to four. */
+struct private_answer {
+    uint32_t length;
+    uint8_t bytes[sizeof(uint64_t)];
+};
+
+bool os_private_bytes(int dirfd, const char *name, uint64_t *out_bytes)
+{
+    struct attrlist wanted = private_attributes;
+    struct private_answer answer = {0};
+    int result =
+        name[0] ? getattrlistat(dirfd, name, &wanted, &answer, sizeof answer,
+                                FSOPT_NOFOLLOW | FSOPT_ATTR_CMN_EXTENDED)
+                : fgetattrlist(dirfd, &wanted, &answer, sizeof answer, FSOPT_ATTR_CMN_EXTENDED);
+    memcpy(out_bytes, answer.bytes, sizeof *out_bytes);
+    return result == 0 && answer.length == sizeof answer;
+}

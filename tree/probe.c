@@ -89,9 +89,26 @@ static int probe_files(int dirfd, enum tree_clone_method *out_method, struct err
     return 0;
 }
 
+/* Of a file that is on disk all of it; of its origin, once it has a clone, nothing. */
+static bool tells_private_sizes(int dirfd)
+{
+    char data[PROBE_BYTES];
+    uint64_t alone = 0;
+    uint64_t shared = 0;
+    owned(fd_close) int origin_fd = open_nameless(dirfd);
+    owned(fd_close) int clone_fd = -1;
+    memset(data, 'p', sizeof data);
+    return origin_fd >= 0 && pwrite(origin_fd, data, sizeof data, 0) == PROBE_BYTES &&
+           os_private_bytes(origin_fd, "", &alone) && fsync(origin_fd) == 0 &&
+           os_private_bytes(origin_fd, "", &alone) && alone >= PROBE_BYTES &&
+           clone_nameless(origin_fd, dirfd, &clone_fd) > 0 &&
+           os_private_bytes(origin_fd, "", &shared) && shared == 0;
+}
+
 int tree_probe(int dirfd, struct tree_abilities *out_abilities, struct error *error)
 {
-    *out_abilities = (struct tree_abilities){.clones_directories = clones_directories(dirfd)};
+    *out_abilities = (struct tree_abilities){.clones_directories = clones_directories(dirfd),
+                                             .tells_private_sizes = tells_private_sizes(dirfd)};
     return probe_files(dirfd, &out_abilities->method, error);
 }
 

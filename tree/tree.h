@@ -27,7 +27,8 @@ enum tree_clone_method {
 
 struct tree_abilities {
     enum tree_clone_method method;
-    bool clones_directories; /* one call clones a directory and all below it */
+    bool clones_directories;  /* one call clones a directory and all below it */
+    bool tells_private_sizes; /* what a file has for itself, once it is on disk */
 };
 
 /* Tries a real clone of a small file and of a small directory in dirfd; nothing is left of them.
@@ -88,14 +89,17 @@ int tree_copy_file(int src_fd, int dst_fd, uint64_t size, const struct cancel *c
 bool tree_is_small(int dirfd, const char *name, uint64_t max_entries, uint64_t max_bytes);
 
 struct tree_usage {
-    uint64_t bytes; /* 512 * st_blocks, hard links once */
+    uint64_t bytes;         /* 512 * st_blocks, hard links once */
+    uint64_t private_bytes; /* of these, what no clone has too, where the volume tells that
+                               (tree_abilities); else the same */
     uint64_t inodes;
 };
 
 /*
  * Measures the tree. With since, only inodes whose ctime is later count: what was added or
  * changed after a clone that ended at *since (tree_clone_result.time). A file of which one byte or
- * one attribute was changed counts whole, although the rest may still be shared. Mounts inside
+ * one attribute was changed counts whole in bytes, although the rest may still be shared; in
+ * private_bytes it does not, but what has been cloned from it since then is missing. Mounts inside
  * are not entered and not counted. The tree may be in use.
  */
 int tree_measure(int dirfd, const char *name, const struct timestamp *since,

@@ -151,6 +151,7 @@ static int start(struct daemon *daemon, const struct options *options, struct er
     const struct tree_abilities abilities = probe_volume(daemon);
     snapshots.clones_share_data = abilities.method == TREE_CLONE_REFLINK;
     snapshots.clones_directories = abilities.clones_directories;
+    snapshots.tells_private_sizes = abilities.tells_private_sizes;
     const struct spelling_rules spelling = ask_spelling(daemon);
     rc = trash_open(daemon->root.trash_fd, &daemon->trash, error);
     if (rc == 0)
