@@ -41,6 +41,9 @@ func Scan(root string) (Tree, error) {
 	return tree, err
 }
 
+// BareDevices is set where devices have no extended attributes: macOS.
+var BareDevices bool
+
 func scan(root, path string, tree Tree, first map[uint64]string) error {
 	full := root + "/" + path
 	var st unix.Stat_t
@@ -69,6 +72,9 @@ func scan(root, path string, tree Tree, first map[uint64]string) error {
 		}
 	case unix.S_IFBLK, unix.S_IFCHR:
 		node.Device = uint64(st.Rdev)
+		if BareDevices {
+			node.Attributes = nil
+		}
 	}
 	if node.Links > 1 {
 		if first[st.Ino] == "" {

@@ -24,6 +24,7 @@ import (
 func TestMain(m *testing.M) {
 	if harness.ForMacOS() {
 		layer.OddName, history.OddNames = "ÿþ", [2]string{"cafÉ", "ÿ"}
+		layer.BareDevices = true
 		cloneSteps = []string{"tree.clone.whole", "tree.clone.repair"}
 	}
 	harness.Main(m, "scripts/run-daemon-tests")
