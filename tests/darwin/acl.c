@@ -210,3 +210,33 @@ int acl_copy(int from_fd, int to_fd)
     errno = saved;
     return result;
 }
+
+/* "file_inherit", "directory_inherit"; symlinks have no ACL. */
+void acl_inherit(int dirfd, const char *path)
+{
+    static const char head[] = "!#acl 1\n";
+    struct proc_path dir = proc_path(dirfd);
+    struct proc_path made = proc_path_at(dirfd, path, AT_SYMLINK_NOFOLLOW);
+    char text[TEXT_MAX + 1];
+    char inherited[TEXT_MAX + sizeof head];
+    struct stat found;
+    ssize_t length = proc_get(&dir, OWN_ACL, text, TEXT_MAX);
+    if (length <= 0 || fstatat(dirfd, path, &found, AT_SYMLINK_NOFOLLOW) != 0 ||
+        S_ISLNK(found.st_mode))
+        return;
+    text[length] = '\0';
+    size_t used = sizeof head - 1;
+    memcpy(inherited, head, sizeof head);
+    for (const char *line = text; *line;) {
+        size_t size = strcspn(line, "\n");
+        const char *flag = memmem(line, size, "_inherit", 8);
+        if (flag) {
+            memcpy(inherited + used, line, size);
+            used += size;
+            inherited[used++] = '\n';
+        }
+        line += size + (line[size] == '\n');
+    }
+    if (used >= sizeof head)
+        (void) proc_set(&made, OWN_ACL, inherited, used, 0);
+}

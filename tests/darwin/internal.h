@@ -48,7 +48,7 @@ bool path_fits(const char *path);
 /* ... or made: also EILSEQ. */
 bool path_can_be_made(const char *path);
 
-/* Gives what was just made the group of its directory. Never fails. */
+/* Gives what was just made the group of its directory, and what is inherited. Never fails. */
 void take_group_of_directory(int dirfd, const char *path);
 
 bool text_is_utf8(const char *text);
@@ -80,6 +80,9 @@ int xattrs_copy(int from_fd, int to_fd);
 
 /* acl.c */
 int acl_copy(int from_fd, int to_fd);
+
+/* Gives what was just made the entries of its directory's ACL that are to be inherited. */
+void acl_inherit(int dirfd, const char *path);
 
 /* clone.c. Clones what is no directory. */
 int clone_one(int source_fd, const struct inode *source, int dirfd, const char *path, bool in_tree,

@@ -28,6 +28,7 @@ static const struct {
     {"LENGTHS", LOSS_LENGTHS},
     {"PROVENANCE", LOSS_PROVENANCE},
     {"TREE", LOSS_TREE},
+    {"ACL_INHERITED", LOSS_ACL_INHERITED},
 };
 
 static atomic_uint losses;

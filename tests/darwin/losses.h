@@ -40,6 +40,8 @@ enum darwin_loss {
     LOSS_PROVENANCE = 1 << 13,
     /* Directories cannot be cloned at all: ENOTSUP. Off at first. */
     LOSS_TREE = 1 << 14,
+    /* What is made in a directory gets those entries of its ACL that are to be inherited. */
+    LOSS_ACL_INHERITED = 1 << 15,
 };
 
 /* Switches losses on or off: for this process. Others, such as a daemon that a test starts, take

@@ -86,5 +86,7 @@ void take_group_of_directory(int dirfd, const char *path)
         fstatat(dirfd, dirfd == AT_FDCWD ? "." : "", &dir, AT_EMPTY_PATH) == 0 &&
         fstatat(dirfd, path, &made, AT_SYMLINK_NOFOLLOW) == 0 && made.st_gid != dir.st_gid)
         (void) fchownat(dirfd, path, (uid_t) -1, dir.st_gid, AT_SYMLINK_NOFOLLOW);
+    if (darwin_has_loss(LOSS_ACL_INHERITED) && dirfd != AT_FDCWD && !strchr(path, '/'))
+        acl_inherit(dirfd, path);
     errno = saved;
 }

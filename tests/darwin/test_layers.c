@@ -120,6 +120,45 @@ static void layers_restore_no_marks_of_another_mac(void **state)
     assert_true(os_has_acl_at(fixture.root_fd, "file"));
 }
 
+/* Of a folder that was there, of one of the layer, and on the way. */
+static void nothing_inherits_an_acl(void **state)
+{
+    static const char inheritable[] = "!#acl 1\nuser:FFFFEEEE-DDDD-CCCC-BBBB-AAAA00003039:::allow,"
+                                      "file_inherit,directory_inherit:read\n";
+    static const char *const made[] = {"old/file", "old/dir",       "old/dir/file", "old/fifo",
+                                       "old/made", "old/made/file", "new/file",     "new/dir"};
+    APPLY_FIXTURE(fixture, state);
+    layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.com.apple.acl.text", inheritable);
+    layer_tar_dir(&fixture.tar, "old", 0755);
+    apply_well(&fixture);
+    assert_true(os_has_acl_at(fixture.root_fd, "old"));
+    owned(fd_close) int old_fd = open_at(fixture.root_fd, "old");
+    assert_int_equal(mkdirat(old_fd, "other", 0755), 0);
+    assert_true(os_has_acl_at(old_fd, "other"));
+    layer_tar_file(&fixture.tar, "old/file", 0644, "x");
+    layer_tar_dir(&fixture.tar, "old/dir", 0755);
+    layer_tar_file(&fixture.tar, "old/dir/file", 0644, "x");
+    layer_tar_symlink(&fixture.tar, "old/link", "x");
+    layer_tar_entry(&fixture.tar, '6', "old/fifo", 0644, "", 0);
+    layer_tar_file(&fixture.tar, "old/made/file", 0644, "x");
+    layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.com.apple.acl.text", inheritable);
+    layer_tar_dir(&fixture.tar, "new", 0755);
+    layer_tar_file(&fixture.tar, "new/file", 0644, "x");
+    layer_tar_dir(&fixture.tar, "new/dir", 0755);
+    layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.com.apple.acl.text", acl_text);
+    layer_tar_file(&fixture.tar, "new/own", 0644, "x");
+    apply_well(&fixture);
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++)
+        if (os_has_acl_at(fixture.root_fd, made[i]))
+            fail_msg("%s has an ACL", made[i]);
+    assert_true(os_has_acl_at(fixture.root_fd, "new"));
+    assert_true(os_has_acl_at(fixture.root_fd, "new/own"));
+    char text[256];
+    ssize_t length = get_xattr(fixture.root_fd, "new/own", "com.apple.acl.text", text, sizeof text);
+    assert_int_equal(length, sizeof acl_text - 1);
+    assert_memory_equal(text, acl_text, sizeof acl_text - 1);
+}
+
 static void names_that_are_no_text_are_refused(void **state)
 {
     APPLY_FIXTURE(fixture, state);
@@ -250,6 +289,7 @@ int main(void)
         LAYER_TEST(layers_restore_birth_times),
         LAYER_TEST(layers_restore_flags_if_asked_for),
         LAYER_TEST(layers_restore_no_marks_of_another_mac),
+        LAYER_TEST(nothing_inherits_an_acl),
         LAYER_TEST(names_that_are_no_text_are_refused),
         LAYER_TEST(layers_carry_flags),
         LAYER_TEST(marks_of_this_mac_are_no_difference),
