@@ -234,13 +234,19 @@ static bool marks_new_files(int dirfd)
     return length >= 0 && fact_plainly(length > 0);
 }
 
+static bool touch_in(int dirfd, const char *folder, const char *name)
+{
+    owned(fd_close) int fd = fd_open_dir(dirfd, folder);
+    return fd >= 0 && fact_touch(fd, name);
+}
+
 /* As BSD does it. */
 static bool inherits_group(int dirfd)
 {
     struct stat found;
     return mkdirat(dirfd, "folder", 0700) == 0 &&
            fchownat(dirfd, "folder", (uid_t) -1, FACT_GROUP, 0) == 0 &&
-           fact_touch(dirfd, "folder/file") && fact_look(dirfd, "folder/file", &found) &&
+           touch_in(dirfd, "folder", "file") && fact_look(dirfd, "folder/file", &found) &&
            fact_plainly(found.st_gid == FACT_GROUP);
 }
 

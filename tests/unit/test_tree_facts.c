@@ -80,6 +80,8 @@ static bool applies(const struct expected *line, const char *kind)
 static void hear(void *context, const char *fact, const char *answer)
 {
     struct hearing *hearing = context;
+    if (platform_is_darwin() && hearing->count >= FACTS)
+        return; /* what macOS alone is asked: tests/darwin/test_facts.c */
     const char *wanted = hearing->count++ == 0 ? hearing->kind : "yes";
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
         if (strcmp(expected[i].fact, fact) == 0 && applies(&expected[i], hearing->kind))
