@@ -34,6 +34,7 @@ type promises struct {
 	made    map[digest.Digest]int // with their sizes
 	deleted map[digest.Digest]bool
 	labels  map[digest.Digest]string
+	tell    func(format string, args ...interface{}) // of each that is made or withdrawn; may be nil
 }
 
 func newPromises() *promises {
@@ -68,15 +69,32 @@ func (p *promises) leaveOut(now *promises) {
 }
 
 // keep notes what a call has promised.
-func (p *promises) keep(f func()) {
+func (p *promises) keep(f func(), format string, args ...interface{}) {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	f()
+	if p.tell != nil {
+		p.tell(format, args...)
+	}
 }
 
-func (p *promises) size(dgst digest.Digest) (size int) {
-	p.keep(func() { size = p.made[dgst] })
-	return size
+func (p *promises) promise(dgst digest.Digest, size int) {
+	p.keep(func() { p.made[dgst] = size }, "made %s %d", dgst, size)
+}
+func (p *promises) withdraw(dgst digest.Digest) {
+	p.keep(func() { delete(p.made, dgst) }, "withdrawn %s", dgst)
+}
+func (p *promises) promiseNone(dgst digest.Digest) {
+	p.keep(func() { p.deleted[dgst] = true }, "deleted %s", dgst)
+}
+func (p *promises) promiseLabel(dgst digest.Digest, label string) {
+	p.keep(func() { p.labels[dgst] = label }, "label %s %s", dgst, label)
+}
+
+func (p *promises) size(dgst digest.Digest) int {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return p.made[dgst]
 }
 
 // work writes, labels and deletes blobs until it is told to stop. Before a call that takes something back, the
@@ -86,10 +104,10 @@ func (p *promises) work(c contents, seed int64, stop <-chan bool) error {
 	var held []digest.Digest
 	bytes := 0
 	remove := func(dgst digest.Digest) error {
-		p.keep(func() { delete(p.made, dgst) })
+		p.withdraw(dgst)
 		err := c.delete(dgst)
 		if err == nil {
-			p.keep(func() { p.deleted[dgst] = true })
+			p.promiseNone(dgst)
 		}
 		return err
 	}
@@ -108,7 +126,7 @@ func (p *promises) work(c contents, seed int64, stop <-chan bool) error {
 		if err != nil {
 			return err
 		}
-		p.keep(func() { p.made[dgst] = len(data) })
+		p.promise(dgst, len(data))
 		switch random.Intn(4) {
 		case 0:
 			if err := remove(dgst); err != nil {
@@ -120,7 +138,7 @@ func (p *promises) work(c contents, seed int64, stop <-chan bool) error {
 			if _, err := c.update(contentapi.Info{Digest: dgst, Labels: harness.Labels("of", label)}); err != nil {
 				return err
 			}
-			p.keep(func() { p.labels[dgst] = label })
+			p.promiseLabel(dgst, label)
 		}
 		held = append(held, dgst)
 		for bytes += len(data); bytes > powerHeld; held = held[1:] {
