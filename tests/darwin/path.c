@@ -76,14 +76,22 @@ bool path_can_be_made(const char *path)
     return false;
 }
 
-/* A path without a slash is in dirfd; others, which the daemon makes nowhere in trees, are left. */
+static int read_directory_of(int dirfd, const char *path, struct stat *out)
+{
+    char dir[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return fstatat(dirfd, dirfd == AT_FDCWD ? "." : "", out, AT_EMPTY_PATH);
+    (void) snprintf(dir, sizeof dir, "%.*s", (int) (slash - path + 1), path);
+    return fstatat(dirfd, dir, out, 0);
+}
+
 void take_group_of_directory(int dirfd, const char *path)
 {
     int saved = errno;
     struct stat dir;
     struct stat made;
-    if (darwin_has_loss(LOSS_BSD_GROUP) && !strchr(path, '/') &&
-        fstatat(dirfd, dirfd == AT_FDCWD ? "." : "", &dir, AT_EMPTY_PATH) == 0 &&
+    if (darwin_has_loss(LOSS_BSD_GROUP) && read_directory_of(dirfd, path, &dir) == 0 &&
         fstatat(dirfd, path, &made, AT_SYMLINK_NOFOLLOW) == 0 && made.st_gid != dir.st_gid)
         (void) fchownat(dirfd, path, (uid_t) -1, dir.st_gid, AT_SYMLINK_NOFOLLOW);
     if (darwin_has_loss(LOSS_ACL_INHERITED) && dirfd != AT_FDCWD && !strchr(path, '/'))
