@@ -20,8 +20,15 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 OUT := build/$(BUILD)
 GEN := $(OUT)/gen
+SYSTEM := $(shell uname -s)
+# SHA-2 is in the system's own library on macOS, where Homebrew keeps its libarchive out of sight.
+ifeq ($(SYSTEM),Darwin)
+PKG_CONFIG ?= PKG_CONFIG_PATH="$$(brew --prefix libarchive)/lib/pkgconfig:$$PKG_CONFIG_PATH" pkg-config
+LIBS := grpc libprotobuf-c lmdb libpcre2-8 libarchive libzstd
+else
 PKG_CONFIG ?= pkg-config
 LIBS := grpc libprotobuf-c lmdb libcrypto libpcre2-8 libarchive libzstd
+endif
 # gzip: ISA-L where it is installed, zlib elsewhere (diff/gzip_isal.c, diff/gzip_zlib.c).
 GZIP := $(if $(shell $(PKG_CONFIG) --exists libisal && echo yes),isal,zlib)
 LIBS += $(if $(filter isal,$(GZIP)),libisal,zlib)
@@ -57,7 +64,7 @@ MODULES := base tree store rpc snapshotter content diff
 # What differs between systems has a file for each. Under emulation all that touches files is as on
 # macOS; what is left of Linux are thin wrappers of threads, clocks, processes and digests, and what
 # the configuration says by default.
-OTHERS := $(if $(EMULATED)$(filter Darwin,$(shell uname -s)),%_linux.c,%_darwin.c)
+OTHERS := $(if $(EMULATED)$(filter Darwin,$(SYSTEM)),%_linux.c,%_darwin.c)
 LEFT := $(if $(EMULATED),base/clock base/digest base/notify base/process base/thread rpc/peer cmd/clonefsd/defaults)
 in_folders = $(filter-out $(OTHERS) $(LEFT:%=%_darwin.c),$(wildcard $(1:%=%/*.c))) \
 	$(filter $(1:%=%/%),$(LEFT:%=%_linux.c))
