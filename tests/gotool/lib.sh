@@ -117,7 +117,7 @@ cleanup() {
 # Sanitizer builds get more time for everything, and a way to know libgrpc, which is not instrumented.
 slow_build() {
     case $1 in
-    */asan/*) export CLONEFS_TEST_SLOW=${CLONEFS_TEST_SLOW:-3} ;;
+    */asan/* | */emulated-asan/*) export CLONEFS_TEST_SLOW=${CLONEFS_TEST_SLOW:-3} ;;
     */tsan/*)
         export CLONEFS_TEST_SLOW=${CLONEFS_TEST_SLOW:-6}
         export TSAN_OPTIONS=${TSAN_OPTIONS:-ignore_noninstrumented_modules=1:suppressions=$repo/tests/tsan.supp}
