@@ -18,11 +18,14 @@
 #include "tests/unit/layer_memory.h"
 #include "tests/unit/volume_fixture.h"
 
+bool apply_fixture_folds;
+
 void apply_fixture_make(struct apply_fixture *fixture, void **state)
 {
     const struct volume_fixture *volume = volume_fixture(state);
-    *fixture =
-        (struct apply_fixture){.dir_fd = volume->fd, .options = {.limits = LAYER_LIMITS_DEFAULT}};
+    *fixture = (struct apply_fixture){
+        .dir_fd = volume->fd,
+        .options = {.limits = LAYER_LIMITS_DEFAULT, .names.spelling.folds = apply_fixture_folds}};
     fixture->root_fd = fd_make_dir(volume->fd, "root", 0755, NULL);
     assert_true(fixture->root_fd >= 0);
 }

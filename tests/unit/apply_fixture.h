@@ -17,6 +17,10 @@ struct apply_fixture {
     struct error error;
 };
 
+/* For the groups of tests that are run once more as if names folded on the volume: there they do
+ * not, and so the result has to be the same. */
+extern bool apply_fixture_folds;
+
 /* Makes the fixture of one test, or skips it where there is no volume. */
 void apply_fixture_make(struct apply_fixture *fixture, void **state);
 void apply_fixture_clear(struct apply_fixture *fixture);

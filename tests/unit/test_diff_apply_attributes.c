@@ -255,6 +255,10 @@ int main(void)
         VOLUME_TEST(directories_keep_their_times),
         VOLUME_TEST(the_last_entry_of_a_directory_says_its_times),
     };
-    return cmocka_run_group_tests_name("the attributes of what is applied", tests,
-                                       volume_fixture_xfs, volume_fixture_unmount);
+    int failed = cmocka_run_group_tests_name("the attributes of what is applied", tests,
+                                             volume_fixture_xfs, volume_fixture_unmount);
+    apply_fixture_folds = true;
+    return failed +
+           cmocka_run_group_tests_name("the attributes of what is applied, as if names folded",
+                                       tests, volume_fixture_xfs, volume_fixture_unmount);
 }

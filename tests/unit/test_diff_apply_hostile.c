@@ -466,6 +466,9 @@ int main(void)
         VOLUME_TEST(what_failed_can_be_removed),
         VOLUME_TEST(it_stops_when_asked_to),
     };
-    return cmocka_run_group_tests_name("hostile archives", tests, volume_fixture_xfs,
-                                       volume_fixture_unmount);
+    int failed = cmocka_run_group_tests_name("hostile archives", tests, volume_fixture_xfs,
+                                             volume_fixture_unmount);
+    apply_fixture_folds = true;
+    return failed + cmocka_run_group_tests_name("hostile archives, as if names folded", tests,
+                                                volume_fixture_xfs, volume_fixture_unmount);
 }

@@ -554,6 +554,9 @@ int main(void)
         VOLUME_TEST(the_size_of_a_hard_link_means_nothing),
         VOLUME_TEST(the_target_of_a_symlink_is_kept_as_it_is),
     };
-    return cmocka_run_group_tests_name("the rules of apply", tests, volume_fixture_xfs,
-                                       volume_fixture_unmount);
+    int failed = cmocka_run_group_tests_name("the rules of apply", tests, volume_fixture_xfs,
+                                             volume_fixture_unmount);
+    apply_fixture_folds = true;
+    return failed + cmocka_run_group_tests_name("the rules of apply, as if names folded", tests,
+                                                volume_fixture_xfs, volume_fixture_unmount);
 }
