@@ -141,15 +141,17 @@ static bool is_of_unpacker(const struct snapshot_record *record)
 
 int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error *error)
 {
-    owned(snapshot_end_fixups) struct fixups_recording *recording = NULL;
-    if (is_of_unpacker(&unpacking->record))
-        recording = snapshot_begin_fixups(unpacking->snapshotter, unpacking->record.tree,
-                                          &unpacking->cancel);
+    bool is_unpacker = is_of_unpacker(&unpacking->record);
+    owned(snapshot_end_fixups) struct fixups_recording *recording =
+        is_unpacker ? snapshot_begin_fixups(unpacking->snapshotter, unpacking->record.tree,
+                                            &unpacking->cancel)
+                    : NULL;
+    (void) recording; /* goes on until here is left */
     if (fault_point("unpack.flush") != 0 || volume_flush(unpacking->fd) != 0)
         return error_errno(error, "cannot flush the layer to disk");
     unpacking->flushed = true;
     (void) fault_point("unpack.flushed");
-    if (!is_of_unpacker(&unpacking->record))
+    if (!is_unpacker)
         return 0;
     int rc = note_flush_state(unpacking, true, error);
     (void) fault_point("unpack.recorded");
