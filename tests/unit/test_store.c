@@ -13,9 +13,9 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/mem.h"
 #include "store/internal.h"
 #include "store/trees.h"
+#include "tests/unit/meta_tables.h"
 #include "tests/unit/scratch.h"
 
 static struct scratch scratch;
@@ -287,43 +287,6 @@ static void a_newer_format_is_refused_with_a_clear_text(void **state)
     assert_non_null(strstr(error.message, "format 2"));
 }
 
-/* Opens the database in meta/ without the store, to write if asked. */
-static MDB_txn *open_raw(unsigned flags)
-{
-    MDB_env *env = NULL;
-    MDB_txn *txn = NULL;
-    owned(mem_free) char *path = mem_printf("%s/meta", scratch.path);
-    assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_set_maxdbs(env, 1), 0);
-    assert_int_equal(mdb_env_open(env, path, flags, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, flags, &txn), 0);
-    return txn;
-}
-
-static size_t count_tables(void)
-{
-    MDB_dbi names;
-    MDB_stat stat;
-    MDB_txn *txn = open_raw(MDB_RDONLY);
-    MDB_env *env = mdb_txn_env(txn);
-    assert_int_equal(mdb_dbi_open(txn, NULL, 0, &names), 0);
-    assert_int_equal(mdb_stat(txn, names, &stat), 0);
-    mdb_txn_abort(txn);
-    mdb_env_close(env);
-    return stat.ms_entries;
-}
-
-static void drop_unflushed(void)
-{
-    MDB_dbi table;
-    MDB_txn *txn = open_raw(0);
-    MDB_env *env = mdb_txn_env(txn);
-    assert_int_equal(mdb_dbi_open(txn, "unflushed", MDB_INTEGERKEY, &table), 0);
-    assert_int_equal(mdb_drop(txn, table, 1), 0);
-    assert_int_equal(mdb_txn_commit(txn), 0);
-    mdb_env_close(env);
-}
-
 /* As a newer clonefsd leaves it that has no use for one of our tables. */
 static void no_table_is_made_in_a_newer_store(void **state)
 {
@@ -332,11 +295,11 @@ static void no_table_is_made_in_a_newer_store(void **state)
     struct store *store = open_store(0, "");
     assert_int_equal(store_write(store, change_format, &newer, NULL), 0);
     store_close(store);
-    drop_unflushed();
+    meta_tables_drop(scratch.path, "unflushed", MDB_INTEGERKEY);
     struct store_options options = {.locks = locks};
-    assert_int_equal(count_tables(), TABLE_COUNT - 1);
+    assert_int_equal(meta_tables_count(scratch.path), TABLE_COUNT - 1);
     assert_int_equal(store_open(scratch.fd, true, &options, &store, NULL), ERROR_PRECONDITION);
-    assert_int_equal(count_tables(), TABLE_COUNT - 1);
+    assert_int_equal(meta_tables_count(scratch.path), TABLE_COUNT - 1);
 }
 
 static void a_foreign_database_is_refused(void **state)
