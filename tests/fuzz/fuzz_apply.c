@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
  * The first byte of an input is a set of these, the rest is an archive. It is unpacked into
  * TOP/in/root, and nothing else below TOP may change.
  */
-enum { WITH_APPLEDOUBLE = 1, WITH_FLAGS = 2, FIX_CHECKSUMS = 4, TWICE = 8 };
+enum { WITH_APPLEDOUBLE = 1, WITH_FLAGS = 2, FIX_CHECKSUMS = 4, TWICE = 8, WITH_FOLDING = 16 };
 
 enum { BLOCK = 512, CHECKSUM = 148, TYPE = 156, SIZE = 124, ARCHIVE_MAX = 1 << 20 };
 
@@ -136,7 +136,8 @@ static void apply(int root_fd, const uint8_t *data, size_t size, unsigned how)
     struct input input = {
         .base = {.read = read_input, .close = close_input}, .data = data, .size = size};
     struct layer_apply_options options = {.limits = LAYER_LIMITS_DEFAULT,
-                                          .file_flags = (how & WITH_FLAGS) != 0};
+                                          .file_flags = (how & WITH_FLAGS) != 0,
+                                          .names.spelling.folds = (how & WITH_FOLDING) != 0};
     options.appledouble = how & WITH_APPLEDOUBLE ? LAYER_APPLEDOUBLE_APPLY : LAYER_APPLEDOUBLE_FILE;
     options.limits.path_depth = 64;
     const struct layer_stream_options stream_options = {.raw = true};
