@@ -115,9 +115,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         VOLUME_TEST(the_answers_are_known),
+    };
+    const struct CMUnitTest elsewhere[] = {
         cmocka_unit_test(nothing_to_ask_is_an_error),
     };
-    int failed = cmocka_run_group_tests(tests, volume_fixture_xfs, volume_fixture_unmount);
+    int failed = cmocka_run_group_tests(elsewhere, NULL, NULL);
+    failed += cmocka_run_group_tests(tests, volume_fixture_xfs, volume_fixture_unmount);
     failed += cmocka_run_group_tests(tests, volume_fixture_btrfs, volume_fixture_unmount);
     failed += cmocka_run_group_tests(tests, volume_fixture_ext4, volume_fixture_unmount);
     return failed + cmocka_run_group_tests(tests, volume_fixture_tmpfs, volume_fixture_unmount);
