@@ -4,6 +4,7 @@
 # make demo       installs what is missing (Debian 12, root), builds, shows the main job, cleans up
 # make check      installs what is missing (Debian 12, root), builds and runs every test
 # make check-clients   newer containerd, dockerd, BuildKit; downloads them into build/clients
+# make check-apfs      tests on a real APFS, in a machine in software; downloads its kernel and driver
 # make check-darwin    compiles and links the daemon for macOS; needs npm for the compiler
 # make test       unit tests          make lint    clang-format, clang-tidy, cppcheck, include arrows
 # make bench      table of ratios     make format  clang-format in place
@@ -92,7 +93,7 @@ FUZZ_TESTS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(OUT)/fuzz/%)
 TOOLS := $(TOOL_SOURCES:tests/tools/%.c=$(OUT)/tools/%)
 
 .DELETE_ON_ERROR:
-.PHONY: all protos test check check-clients check-darwin demo lint format bench fuzz install clean
+.PHONY: all protos test check check-clients check-apfs check-darwin demo lint format bench fuzz install clean
 .SECONDARY:
 all: $(BIN)/clonefsd
 protos: $(PROTO_H)
@@ -140,6 +141,9 @@ $(OUT)/tests/darwin/%: $(OUT)/tests/darwin/%.o $(UNIT_SUPPORT:%.c=$(OUT)/%.o) $(
 	@echo "  LINK    $@"
 	$(Q)$(LINK) -lcmocka
 
+unit-tests: $(UNIT_TESTS)
+.PHONY: unit-tests
+
 test: $(UNIT_TESTS) replay
 	$(Q)scripts/run-unit-tests $(UNIT_TESTS)
 
@@ -179,6 +183,11 @@ check-clients:
 	$(Q)scripts/install-deps check
 	$(Q)$(MAKE) all
 	$(Q)tests/integration/clients/run build/bin/clonefsd
+check-apfs:
+	$(Q)scripts/install-deps check
+	$(Q)scripts/install-deps apfs || true
+	$(Q)$(MAKE) BUILD=debug all unit-tests
+	$(Q)scripts/check-apfs
 check-darwin:
 	$(Q)scripts/install-deps check
 	$(Q)scripts/check-darwin
