@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154  # repo is the repository
-# A machine in software that can mount APFS: Debian 12's kernel with the driver linux-apfs-rw of Debian 13, built once,
-# kept in a folder, and started as often as needed. Needs common.sh and clients.sh. Nothing is installed or loaded here.
-# A function that cannot get something says why on stdout and returns 1.
+# A machine in software that can mount APFS: Debian 12's kernel with the driver linux-apfs-rw and the tools of Debian 13,
+# built once, kept in a folder, and started as often as needed. Needs common.sh and clients.sh. Nothing is installed or
+# loaded here. A function that cannot get something says why on stdout and returns 1.
 
-GUEST_PROGRAMS=(qemu-system-x86_64 mkapfs apfsck busybox cpio make gcc-12 strip ldd)
+GUEST_PROGRAMS=(qemu-system-x86_64 busybox cpio make gcc-12 strip ldd)
 GUEST_MODULES=(drivers/virtio/virtio_ring drivers/virtio/virtio drivers/virtio/virtio_pci_modern_dev
     drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci drivers/block/virtio_blk crypto/crc32c_generic
     lib/libcrc32c)
 
 # guest_begin DIR: what is built is kept in DIR/KEY, where KEY changes with the kernel that Debian 12 has, as far as
-# this machine's apt knows, with the tools, and with how we build. Others that nobody has used for a month are removed.
+# this machine's apt knows, and with how we build. Others that nobody has used for a month are removed.
 GUEST=
 guest_begin() {
     local program key
@@ -20,7 +20,6 @@ guest_begin() {
     [ "$(uname -m)" = x86_64 ] || { say "the guest runs programs of this machine, which must be x86_64"; return 1; }
     key=$({
         apt-cache show --no-all-versions linux-image-amd64 2>/dev/null | grep '^Version:'
-        sha256sum <"$(command -v mkapfs)"
         cat "$repo/scripts/lib/guest.sh" "$repo/tests/apfs/init"
     } | sha256sum | cut -c1-16)
     GUEST=$1/$key
@@ -57,7 +56,7 @@ guest_get() {
     clients_unpack kernel bookworm "linux-image-$release" &&
         clients_unpack headers bookworm "linux-headers-$release" "linux-headers-${release%-amd64}-common" \
             linux-kbuild-6.1 &&
-        clients_unpack driver trixie apfs-dkms || return 1
+        clients_unpack driver trixie apfs-dkms && clients_unpack tools trixie apfsprogs || return 1
     cp "$CLIENTS/kernel/boot/vmlinuz-$release" "$GUEST/vmlinuz"
     printf '%s' "$release" >"$CLIENTS/release"
 }
@@ -87,7 +86,7 @@ guest_pack_base() {
     cp "$(command -v busybox)" "$root/bin/"
     install -m 0755 "$repo/tests/apfs/init" "$root/init"
     echo 'root:x:0:0:root:/:/bin/sh' >"$root/etc/passwd"
-    guest_add "$root" bin "$(command -v mkapfs)" "$(command -v apfsck)"
+    guest_add "$root" bin "$get"/tools/usr/sbin/{mkapfs,apfsck}
     guest_pack "$root" "$GUEST/base.cpio"
 }
 
