@@ -35,12 +35,21 @@ remove_images() {
     local image
     for image in $(c images ls -q); do c images rm --sync "$image" >/dev/null; done
 }
+# view_kept KEY PARENT: containerd's garbage collector may come between a View and the label that protects it.
+view_kept() {
+    local tries
+    for tries in 1 2 3; do
+        s view "$1" "$2"
+        if keep "$1"; then return 0; fi
+        warn "the view $1 was collected before it was kept, $tries"
+    done
+    return 1
+}
 # same_tree PARENT SCAN [OPTION OF treediff.py]: a view of PARENT shows exactly what SCAN holds.
 same_tree() {
     local key="same-$RANDOM" parent=$1 scan=$2
     shift 2
-    s view "$key" "$parent"
-    keep "$key"
+    view_kept "$key" "$parent"
     mount_snapshot "$key" "$MNT/$key"
     tree compare "$scan" "$MNT/$key" "$@"
     umount "$MNT/$key"

@@ -64,8 +64,7 @@ case_import_darwin() {
 
 case_import_darwin_overlayfs() {
     import darwin overlayfs
-    ON=overlayfs s view overlay-view "$DARWIN_TOP"
-    ON=overlayfs keep overlay-view
+    ON=overlayfs view_kept overlay-view "$DARWIN_TOP"
     ON=overlayfs mount_snapshot overlay-view "$MNT/overlay"
     findmnt -n -o FSTYPE "$MNT/overlay" | grep -q overlay
     tree scan "$MNT/overlay" "$WORK/darwin.scan"
@@ -74,8 +73,7 @@ case_import_darwin_overlayfs() {
 }
 
 case_darwin_equals_overlayfs() {
-    s view darwin-view "$DARWIN_TOP"
-    keep darwin-view
+    view_kept darwin-view "$DARWIN_TOP"
     mount_snapshot darwin-view "$MNT/darwin"
     tree compare "$WORK/darwin.scan" "$MNT/darwin" | tee "$WORK/compare"
     echo "note: $(tail -n 1 "$WORK/compare")"
@@ -251,8 +249,7 @@ case_two_namespaces() {
 }
 
 case_readonly_view() {
-    s view looking "$LINUX_TOP"
-    keep looking
+    view_kept looking "$LINUX_TOP"
     contains "mounts" "$(s mounts /x looking)" ro
     mount_snapshot looking "$MNT/looking"
     if (echo x >"$MNT/looking/x") 2>/dev/null; then fail "a view can be written"; fi
