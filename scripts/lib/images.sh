@@ -45,6 +45,10 @@ view_kept() {
     done
     return 1
 }
+# hello_slowly ID: on a busy machine ctr loses what a container says that ends at once.
+hello_slowly() {
+    c run --rm --snapshotter "$SNAPSHOTTER" "$LINUX_REF" "$1" /bin/sh -c 'cat /etc/motd; sleep 1'
+}
 # same_tree PARENT SCAN [OPTION OF treediff.py]: a view of PARENT shows exactly what SCAN holds.
 same_tree() {
     local key="same-$RANDOM" parent=$1 scan=$2

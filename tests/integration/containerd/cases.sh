@@ -437,7 +437,7 @@ case_many_at_once() {
         pids+=($!)
     done
     for i in 1 2 3; do
-        c run --rm --snapshotter "$SNAPSHOTTER" "$LINUX_REF" "par-run-$i" >"$WORK/par-$i" &
+        hello_slowly "par-run-$i" >"$WORK/par-$i" &
         pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "$pid"; done

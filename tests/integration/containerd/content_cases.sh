@@ -548,7 +548,7 @@ case_content_many_at_once() {
     import darwin >"$WORK/many/import" 2>&1 &
     pids+=($!)
     for i in 1 2 3; do
-        c run --rm --snapshotter "$SNAPSHOTTER" "$LINUX_REF" "many-run-$i" >"$WORK/many/run-$i" &
+        hello_slowly "many-run-$i" >"$WORK/many/run-$i" &
         pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "$pid" || fail "one of them failed: $(tail -n 3 "$WORK"/many/[a-z]*[a-z0-9])"; done
