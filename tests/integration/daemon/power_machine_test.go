@@ -26,8 +26,8 @@ import (
 // A power cut of a whole machine, which somebody outside makes (scripts/check-apfs): TestMachineWork runs until then,
 // and what it tells has left the machine before it goes on. In the machine's next life TestMachineCheck is given what
 // was told in all lives before. The store is CLONEFS_MACHINE_ROOT; what is done depends on CLONEFS_TEST_SEED and
-// CLONEFS_MACHINE_WORK: "blobs", "bases" (snapshots without parents), "all" (blobs, and chains of snapshots). A clone may
-// take all that is in memory to disk, as it does on APFS under Linux: what is done without any clone needs its flushes.
+// CLONEFS_MACHINE_WORK: "blobs", "bases" (snapshots without parents), "all" (blobs, and chains of snapshots). Each clone
+// takes all that is in memory to disk on APFS under Linux; hence work without any.
 const (
 	machineTells = "CLONEFS_MACHINE_TELLS" // a terminal line
 	machineTold  = "CLONEFS_MACHINE_TOLD"  // a file
@@ -91,7 +91,8 @@ func extend(u *unpacker, parent chain, seed int64) (chain, error) {
 	if parent.kind == "files" {
 		return next, u.s.Layer(next.name, parent.name, seededFiles(seed))
 	}
-	key := "making " + next.name
+	// As unpackers name it: what they commit is known to be on disk since the Apply.
+	key := fmt.Sprintf("default/%d/extract-%d-x sha256:%d", seed, seed, seed)
 	_, err := u.s.Prepare(key, parent.name)
 	if err == nil {
 		_, err = u.apply(ociLayer, seededLayer(seed), key)
