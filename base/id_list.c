@@ -36,6 +36,12 @@ static int compare(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
+void id_list_sort(struct id_list *list)
+{
+    if (list->count > 1)
+        qsort(list->ids, list->count, sizeof *list->ids, compare);
+}
+
 int id_list_read(struct id_list *list, int dirfd, struct error *error)
 {
     int fd = fd_open_dir(dirfd, ".");
@@ -51,7 +57,6 @@ int id_list_read(struct id_list *list, int dirfd, struct error *error)
             id_list_add(list, strtoull(entry->d_name, NULL, 10));
     int rc = errno ? error_errno(error, "cannot read a folder of the store") : 0;
     (void) closedir(dir);
-    if (list->count > 0)
-        qsort(list->ids, list->count, sizeof *list->ids, compare);
+    id_list_sort(list);
     return rc;
 }

@@ -20,5 +20,8 @@ struct id_list {
 void id_list_add(struct id_list *list, uint64_t id);
 void id_list_clear(struct id_list *list); /* repeatable, usable with owned() */
 
+/* Brings the ids into ascending order. */
+void id_list_sort(struct id_list *list);
+
 /* Adds the ids among the names of the directory dirfd, in ascending order. */
 int id_list_read(struct id_list *list, int dirfd, struct error *error);

@@ -11,3 +11,6 @@ int thread_start(pthread_t *out_thread, const char *name, void *(*run)(void *), 
 
 /* Lowers the calling thread's share of CPU: 0 is normal, 19 the least. Best effort. */
 void thread_lower_priority(int nice_value);
+
+/* Has the calling thread use what CPU time and disk others leave. Best effort. */
+void thread_run_in_background(void);

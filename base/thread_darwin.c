@@ -4,6 +4,7 @@
 #include <pthread/qos.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/mem.h"
 #include "base/thread.h"
@@ -50,4 +51,10 @@ void thread_lower_priority(int nice_value)
 {
     if (nice_value > 0)
         (void) pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
+}
+
+void thread_run_in_background(void)
+{
+    (void) pthread_set_qos_class_self_np(QOS_CLASS_BACKGROUND, 0);
+    (void) setiopolicy_np(IOPOL_TYPE_DISK, IOPOL_SCOPE_THREAD, IOPOL_THROTTLE);
 }

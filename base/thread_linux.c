@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/thread.h"
@@ -28,4 +29,13 @@ int thread_start(pthread_t *out_thread, const char *name, void *(*run)(void *), 
 void thread_lower_priority(int nice_value)
 {
     (void) setpriority(PRIO_PROCESS, (id_t) gettid(), nice_value);
+}
+
+/* ioprio_set(2) has no wrapper, and its constants no header that is always there. */
+enum { IOPRIO_OF_THREAD = 1, IOPRIO_IDLE = 3 << 13 };
+
+void thread_run_in_background(void)
+{
+    thread_lower_priority(19);
+    (void) syscall(SYS_ioprio_set, IOPRIO_OF_THREAD, 0, IOPRIO_IDLE);
 }

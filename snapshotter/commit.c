@@ -16,6 +16,7 @@ struct commit {
     const char *active_key;
     uint64_t generation; /* of the note that the tree is to be flushed */
     uint64_t tree;       /* out */
+    bool of_unpacker;    /* out */
 };
 
 /*
@@ -58,6 +59,15 @@ static int check_active(const struct snapshot_record *active, const struct commi
                      active->key);
 }
 
+/* It may be the top of an image. */
+static void note_top(struct snapshotter *snapshotter, const char *name, const char *key)
+{
+    if (!snapshotter->pool)
+        return;
+    pool_note_top(snapshotter->pool, name, key, clock_monotonic_ms());
+    spare_maker_wake(snapshotter->spare_maker);
+}
+
 static int record_commit(struct store_txn *txn, void *context, struct error *error)
 {
     struct commit *commit = context;
@@ -72,6 +82,7 @@ static int record_commit(struct store_txn *txn, void *context, struct error *err
         rc = store_snapshot_delete(txn, &record, error);
     if (rc != 0)
         return rc;
+    commit->of_unpacker = snapshot_is_of_unpacker(record.key, &record.labels);
     mem_free(&record.key);
     record.key = mem_strdup(request->key);
     record.kind = SNAPSHOT_COMMITTED;
@@ -106,6 +117,8 @@ int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_reque
     (void) fault_point("commit.recorded");
     usage_cache_drop(snapshotter->usage, commit.tree);
     flusher_wake(snapshotter->flusher);
+    if (commit.of_unpacker)
+        note_top(snapshotter, request->snapshotter, request->key);
     snapshot_measure_later(snapshotter, request->snapshotter, request->key);
     return 0;
 }

@@ -45,6 +45,14 @@ int snapshot_exists_as_precondition(int rc, struct error *error)
     return ERROR_PRECONDITION;
 }
 
+bool snapshot_is_of_unpacker(const char *key, const struct labels *labels)
+{
+    const char *name = strrchr(key, '/');
+    name = name ? name + 1 : key;
+    return strncmp(name, "extract-", sizeof "extract-" - 1) == 0 ||
+           labels_get(labels, "containerd.io/snapshot.ref");
+}
+
 /* A flush that failed, a tree that is not there, or a start after a machine went down marked it. */
 #define MAY_BE_DAMAGED                                                                             \
     "may be damaged: it was not on disk yet when the machine went down, or the volume lost data; "

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "snapshotter/internal.h"
+#include "snapshotter/spares.h"
 #include "store/trees.h"
 
 /* So many records go in one commit. */
@@ -31,7 +32,8 @@ static int forget_batch(struct store_txn *txn, void *context, struct error *erro
         if (deleted < 0)
             rc = deleted;
     }
-    return rc < 0 ? rc : 0;
+    owned(id_list_clear) struct id_list spares = {0}; /* the sweep finds their trees */
+    return rc < 0 ? rc : spares_drop(txn, forgetting->name, NULL, &spares, error);
 }
 
 /* Who has snapshots here: one name as a rule. */

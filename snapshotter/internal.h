@@ -5,7 +5,9 @@
 #include "base/lane.h"
 #include "snapshotter/flusher.h"
 #include "snapshotter/pins.h"
+#include "snapshotter/pool.h"
 #include "snapshotter/snapshotter.h"
+#include "snapshotter/spare_maker.h"
 #include "snapshotter/usage_cache.h"
 #include "store/store.h"
 #include "tree/fixups.h"
@@ -21,6 +23,8 @@ struct snapshotter {
     struct flusher *flusher;
     struct usage_cache *usage;
     struct lane *background; /* measures committed snapshots */
+    struct pool *pool;       /* NULL: no spares */
+    struct spare_maker *spare_maker;
     struct cancel stopping;
 };
 
@@ -43,6 +47,10 @@ int snapshot_exists_as_precondition(int rc, struct error *error);
  * ERROR_PRECONDITION. */
 int snapshot_find_parent(struct store_txn *txn, const char *name, const char *parent,
                          struct snapshot_record *out_parent, struct error *error);
+
+/* True for the key and labels of unpackers, whose differ alone writes into such a snapshot
+ * (contract 3.9). */
+bool snapshot_is_of_unpacker(const char *key, const struct labels *labels);
 
 /* ERROR_PRECONDITION, with the remedy, for a damaged snapshot that is not committed. */
 int snapshot_check_whole(const struct snapshot_record *record, struct error *error);

@@ -187,10 +187,74 @@ static int record_view(struct store_txn *txn, void *context, struct error *error
     return store_snapshot_put(txn, &record, error);
 }
 
+/* In one transaction a spare becomes the snapshot's tree. 1 if it is none any more. */
+static int record_taken(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct preparation *preparation = context;
+    const struct snapshot_request *request = preparation->request;
+    owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
+    int rc = snapshot_find_parent(txn, request->snapshotter, request->parent, &parent, error);
+    if (rc == 0)
+        rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
+    if (rc != 0)
+        return rc;
+    rc = store_spare_delete(txn, preparation->tree, error);
+    if (rc <= 0)
+        return rc < 0 ? rc : 1;
+    return record_tree(txn, context, error);
+}
+
+/* The spare is put back if it was not used. */
+static int take_spare(struct preparation *preparation, struct error *error)
+{
+    struct snapshotter *snapshotter = preparation->snapshotter;
+    const struct snapshot_request *request = preparation->request;
+    owned(spare_record_clear) struct spare_record spare = SPARE_RECORD_NULL;
+    if (!pool_take(snapshotter->pool, request->snapshotter, request->parent, &spare))
+        return 1;
+    preparation->tree = spare.tree;
+    preparation->cloned = spare.cloned;
+    preparation->clone_epoch = spare.clone_epoch;
+    int rc = store_write(snapshotter->store, record_taken, preparation, error);
+    (void) fault_point("spare.taken");
+    if (rc < 0)
+        (void) pool_put(snapshotter->pool, &spare);
+    return rc;
+}
+
+static int take_spare_reserved(struct preparation *preparation, struct error *error)
+{
+    struct pins *pins = preparation->snapshotter->pins;
+    const struct snapshot_request *request = preparation->request;
+    int rc = pins_reserve(pins, request->snapshotter, request->key, error);
+    if (rc != 0)
+        return rc;
+    pins_hold(pins, request->snapshotter, request->parent);
+    rc = take_spare(preparation, error);
+    pins_unhold(pins, request->snapshotter, request->parent);
+    pins_release(pins, request->snapshotter, request->key);
+    return rc;
+}
+
 static bool has_own_tree(const struct preparation *preparation)
 {
     return preparation->kind == SNAPSHOT_ACTIVE || !preparation->request->parent[0] ||
            preparation->snapshotter->options.view == SNAPSHOT_VIEW_PRIVATE_CLONE;
+}
+
+/* What was made tells of which parents spares are wanted. */
+static void note_use(const struct preparation *preparation)
+{
+    const struct snapshotter *snapshotter = preparation->snapshotter;
+    const struct snapshot_request *request = preparation->request;
+    if (!snapshotter->pool || !request->parent[0])
+        return;
+    if (snapshot_is_of_unpacker(request->key, request->labels))
+        pool_note_layer(snapshotter->pool, request->snapshotter, request->parent);
+    else
+        pool_note_use(snapshotter->pool, request->snapshotter, request->parent,
+                      clock_monotonic_ms());
+    spare_maker_wake(snapshotter->spare_maker);
 }
 
 static int make_unless_taken(struct preparation *preparation, const struct cancel *cancel,
@@ -205,6 +269,8 @@ static int make_unless_taken(struct preparation *preparation, const struct cance
              ? prepare_held(preparation, cancel, error)
              : store_write(snapshotter->store, record_view, (void *) request, error);
     pins_release(snapshotter->pins, request->snapshotter, request->key);
+    if (rc == 0 && has_own_tree(preparation))
+        note_use(preparation);
     return rc == 0
                ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount, error)
                : rc;
@@ -215,13 +281,50 @@ static int make_unless_taken(struct preparation *preparation, const struct cance
  * (contract 3.8). We never say that; containerd would look for it, and tell the user NotFound
  * instead of why the key is taken.
  */
+static int taken_answer(const struct snapshot_request *request, int rc, struct error *error)
+{
+    return labels_get(request->labels, "containerd.io/snapshot.ref")
+               ? snapshot_exists_as_precondition(rc, error)
+               : rc;
+}
+
 static int make(struct preparation *preparation, const struct cancel *cancel,
                 struct snapshot_mount *out_mount, struct error *error)
 {
     int rc = make_unless_taken(preparation, cancel, out_mount, error);
-    return labels_get(preparation->request->labels, "containerd.io/snapshot.ref")
-               ? snapshot_exists_as_precondition(rc, error)
-               : rc;
+    return taken_answer(preparation->request, rc, error);
+}
+
+static int make_of_spare(struct preparation *preparation, struct snapshot_mount *out_mount,
+                         struct error *error)
+{
+    struct snapshotter *snapshotter = preparation->snapshotter;
+    const struct snapshot_request *request = preparation->request;
+    if (!snapshotter->pool || !request->parent[0] || !has_own_tree(preparation))
+        return 1;
+    int rc = take_spare_reserved(preparation, error);
+    if (rc != 0)
+        return taken_answer(request, rc, error);
+    note_use(preparation);
+    flusher_wake(snapshotter->flusher);
+    return snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount, error);
+}
+
+int snapshot_prepare_of_spare(struct snapshotter *snapshotter,
+                              const struct snapshot_request *request,
+                              struct snapshot_mount *out_mount, struct error *error)
+{
+    struct preparation preparation = {
+        .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_ACTIVE};
+    return make_of_spare(&preparation, out_mount, error);
+}
+
+int snapshot_view_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                           struct snapshot_mount *out_mount, struct error *error)
+{
+    struct preparation preparation = {
+        .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_VIEW};
+    return make_of_spare(&preparation, out_mount, error);
 }
 
 int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,

@@ -88,12 +88,14 @@ static void reply_mount(struct rpc_call *call, const struct snapshot_mount *moun
     rpc_call_reply(call, &response.base);
 }
 
+/* Returns 1 if it cannot be done at once. */
 typedef int make_snapshot(struct snapshotter *snapshotter, const struct snapshot_request *request,
                           const struct cancel *cancel, struct snapshot_mount *out_mount,
                           struct error *error);
 
-/* The requests of Prepare and View are one on the wire, too. */
-static void make(struct rpc_call *call, const char *what, make_snapshot *run)
+/* The requests of Prepare and View are one on the wire, too. False if run could not do it at once:
+ * then the call is still to be answered. */
+static bool make(struct rpc_call *call, const char *what, make_snapshot *run)
 {
     const PrepareRequest *message = rpc_call_request(call);
     owned(labels_clear) struct labels labels = LABELS_NULL;
@@ -111,25 +113,44 @@ static void make(struct rpc_call *call, const char *what, make_snapshot *run)
         rc = labels_check(&labels, &error);
     if (rc == 0)
         rc = run(rpc_call_service(call), &request, rpc_call_cancel(call), &mount, &error);
-    if (rc != 0)
+    if (rc < 0)
         rpc_fail_logged(call, what, message->key, &error);
-    else
+    else if (rc == 0)
         reply_mount(call, &mount);
+    return rc <= 0;
+}
+
+static int prepare_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                            const struct cancel *cancel, struct snapshot_mount *out_mount,
+                            struct error *error)
+{
+    (void) cancel;
+    return snapshot_prepare_of_spare(snapshotter, request, out_mount, error);
+}
+
+static int view_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                         const struct cancel *cancel, struct snapshot_mount *out_mount,
+                         struct error *error)
+{
+    (void) cancel;
+    return snapshot_view_of_spare(snapshotter, request, out_mount, error);
 }
 
 static void prepare_now(struct rpc_call *call)
 {
-    make(call, "Prepare", snapshot_prepare);
+    (void) make(call, "Prepare", snapshot_prepare);
 }
 
 static void view_now(struct rpc_call *call)
 {
-    make(call, "View", snapshot_view);
+    (void) make(call, "View", snapshot_view);
 }
 
 static void prepare(struct rpc_call *call)
 {
     const PrepareRequest *message = rpc_call_request(call);
+    if (make(call, "Prepare", prepare_of_spare))
+        return;
     if (snapshot_prepare_is_small(rpc_call_service(call), message->snapshotter, message->parent))
         prepare_now(call);
     else
@@ -140,6 +161,8 @@ static void view(struct rpc_call *call)
 {
     const ViewRequest *message = rpc_call_request(call);
     struct snapshotter *snapshotter = rpc_call_service(call);
+    if (make(call, "View", view_of_spare))
+        return;
     if (snapshot_view_mode(snapshotter) == SNAPSHOT_VIEW_READONLY_BIND ||
         snapshot_prepare_is_small(snapshotter, message->snapshotter, message->parent))
         view_now(call);

@@ -3,10 +3,12 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "snapshotter/internal.h"
+#include "snapshotter/spares.h"
 
 #define DEFAULT_USAGE_REFRESH_MS 30000
 #define DEFAULT_FLUSH_DELAY_MS 2000
@@ -36,6 +38,8 @@ static int start_workers(struct snapshotter *snapshotter, struct error *error)
     if (rc == 0)
         rc = flusher_open(snapshotter->store, snapshotter->root,
                           snapshotter->options.flush_delay_ms, &snapshotter->flusher, error);
+    if (rc == 0 && snapshotter->pool)
+        rc = spare_maker_open(snapshotter, &snapshotter->spare_maker, error);
     return rc;
 }
 
@@ -43,14 +47,19 @@ int snapshotter_open(struct store *store, const struct store_root *root, struct 
                      const struct snapshotter_options *options,
                      struct snapshotter **out_snapshotter, struct error *error)
 {
-    int rc = snapshotter_sweep(store, root, error);
+    struct pool *pool = options->pool_off ? NULL : pool_new();
+    int rc = spares_load(store, root, pool, error);
+    if (rc == 0)
+        rc = snapshotter_sweep(store, root, error);
     if (rc == 0 && store_was_rebooted(store))
         rc = snapshotter_mark_unflushed(store, error);
-    if (rc != 0)
+    if (rc != 0) {
+        pool_free(pool);
         return rc;
+    }
     struct snapshotter *snapshotter = mem_alloc(sizeof *snapshotter);
-    *snapshotter =
-        (struct snapshotter){.store = store, .root = root, .trash = trash, .options = *options};
+    *snapshotter = (struct snapshotter){
+        .store = store, .root = root, .trash = trash, .options = *options, .pool = pool};
     set_defaults(&snapshotter->options);
     snapshotter->pins = pins_new();
     snapshotter->usage = usage_cache_new(snapshotter->options.usage_refresh_ms);
@@ -68,11 +77,16 @@ bool snapshotter_close(struct snapshotter *snapshotter, int timeout_ms)
 {
     if (!snapshotter)
         return true;
+    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
     cancel_request(&snapshotter->stopping);
+    if (!spare_maker_close(snapshotter->spare_maker, timeout_ms))
+        return false;
     lane_free(snapshotter->background);
     snapshotter->background = NULL;
-    if (!flusher_close(snapshotter->flusher, timeout_ms))
+    int64_t left_ms = deadline_ms - clock_monotonic_ms();
+    if (!flusher_close(snapshotter->flusher, left_ms > 0 ? (int) left_ms : 0))
         return false;
+    pool_free(snapshotter->pool);
     usage_cache_free(snapshotter->usage);
     pins_free(snapshotter->pins);
     free(snapshotter);

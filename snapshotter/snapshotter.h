@@ -33,6 +33,7 @@ struct snapshotter_options {
     bool clones_share_data;  /* else the size of a tree matters */
     bool clones_directories; /* by one call */
     bool tells_private_sizes;
+    bool pool_off; /* no clones are made ahead */
 };
 
 /*
@@ -83,6 +84,14 @@ bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name
 int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,
                      const struct cancel *cancel, struct snapshot_mount *out_mount,
                      struct error *error);
+
+/* The same by a clone that was made ahead: short work. 1 if there is none, or none is needed; then
+ * nothing was done. */
+int snapshot_prepare_of_spare(struct snapshotter *snapshotter,
+                              const struct snapshot_request *request,
+                              struct snapshot_mount *out_mount, struct error *error);
+int snapshot_view_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                           struct snapshot_mount *out_mount, struct error *error);
 
 /* View: as the mode says; errors as for Prepare. Short work with SNAPSHOT_VIEW_READONLY_BIND. */
 int snapshot_view(struct snapshotter *snapshotter, const struct snapshot_request *request,

@@ -7,6 +7,7 @@
 #include "base/id_list.h"
 #include "base/log.h"
 #include "snapshotter/internal.h"
+#include "snapshotter/spares.h"
 #include "store/trees.h"
 
 /* So many snapshots that a flush did not reach are named in the log, and the rest counted. */
@@ -21,6 +22,9 @@ static int list_recorded(struct store *store, struct id_list *out_list, struct e
         id_list_add(out_list, tree++);
         rc = 0;
     }
+    if (rc == 0)
+        rc = spares_list(&txn, out_list, error);
+    id_list_sort(out_list);
     return rc;
 }
 

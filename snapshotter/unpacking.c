@@ -130,13 +130,9 @@ const struct cancel *snapshot_unpacking_cancel(const struct snapshot_unpacking *
     return &unpacking->cancel;
 }
 
-/* Unpackers alone use such keys and labels (contract 3.9), and nobody but their differ writes. */
 static bool is_of_unpacker(const struct snapshot_record *record)
 {
-    const char *name = strrchr(record->key, '/');
-    name = name ? name + 1 : record->key;
-    return strncmp(name, "extract-", sizeof "extract-" - 1) == 0 ||
-           labels_get(&record->labels, "containerd.io/snapshot.ref");
+    return snapshot_is_of_unpacker(record->key, &record->labels);
 }
 
 int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error *error)

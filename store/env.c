@@ -33,6 +33,7 @@ static const struct {
     [TABLE_UNFLUSHED] = {"unflushed", MDB_INTEGERKEY},
     [TABLE_BLOBS] = {"blobs", 0},
     [TABLE_INGESTS] = {"ingests", MDB_INTEGERKEY},
+    [TABLE_SPARES] = {"spares", MDB_INTEGERKEY},
 };
 
 static bool locks_itself(const struct store_options *options)

@@ -19,6 +19,7 @@ enum store_table {
     TABLE_UNFLUSHED, /* tree id -> generation */
     TABLE_BLOBS,     /* algorithm and digest -> record Blob */
     TABLE_INGESTS,   /* ingest id -> record Ingest */
+    TABLE_SPARES,    /* tree id -> record Spare */
     TABLE_COUNT
 };
 

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshotter/pool.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum {
+    PARENTS_MAX = 64, /* remembered */
+    SPARES_MAX = 64,  /* of all parents */
+    PARENT_SPARES_MAX = 16,
+    TOP_DELAY_MS = 3000,        /* an unpacker goes on sooner */
+    BURST_MS = 10 * 60 * 1000,  /* uses since then count */
+    IDLE_MS = 60 * 60 * 1000,   /* without a use */
+    PAUSE_MS = 10 * 60 * 1000,  /* after a failure */
+    ENTRIES_MAX = 2000000,      /* files of all spares */
+    PARENT_ENTRIES_MAX = 800000 /* files of the spares of one parent, if it has more than one */
+};
+
+/* A parent, linked from the most recently used one on. */
+struct parent {
+    struct parent *next;
+    char *snapshotter;
+    char *key;
+    int64_t used_ms;                    /* last, or became the top */
+    int64_t wanted_ms;                  /* not before */
+    int64_t uses_ms[PARENT_SPARES_MAX]; /* the last ones, in a ring */
+    unsigned use_count;
+    struct spare_record spares[PARENT_SPARES_MAX]; /* the oldest first */
+    unsigned count;
+    uint64_t entries; /* of its tree; 0 = not known yet */
+};
+
+struct pool {
+    pthread_mutex_t lock;
+    struct parent *first; /* under lock, as all below */
+    unsigned parent_count;
+    unsigned spare_count;
+    uint64_t entries;
+};
+
+struct pool *pool_new(void)
+{
+    struct pool *pool = mem_alloc(sizeof *pool);
+    (void) pthread_mutex_init(&pool->lock, NULL);
+    return pool;
+}
+
+static void free_parent(struct parent *parent)
+{
+    for (unsigned i = 0; i < parent->count; i++)
+        spare_record_clear(&parent->spares[i]);
+    mem_free(&parent->snapshotter);
+    mem_free(&parent->key);
+    mem_free(&parent);
+}
+
+void pool_free(struct pool *pool)
+{
+    if (!pool)
+        return;
+    while (pool->first) {
+        struct parent *parent = pool->first;
+        pool->first = parent->next;
+        free_parent(parent);
+    }
+    (void) pthread_mutex_destroy(&pool->lock);
+    mem_free(&pool);
+}
+
+static struct parent **place_of(struct pool *pool, const char *snapshotter, const char *key)
+{
+    struct parent **place = &pool->first;
+    while (*place &&
+           (strcmp((*place)->key, key) != 0 || strcmp((*place)->snapshotter, snapshotter) != 0))
+        place = &(*place)->next;
+    return place;
+}
+
+static void push(struct pool *pool, struct parent *parent)
+{
+    parent->next = pool->first;
+    pool->first = parent;
+}
+
+/* The last one that has no spares is forgotten if there are too many. */
+static void bound_parents(struct pool *pool)
+{
+    struct parent **last = NULL;
+    if (pool->parent_count <= PARENTS_MAX)
+        return;
+    for (struct parent **place = &pool->first; *place; place = &(*place)->next)
+        if ((*place)->count == 0)
+            last = place;
+    if (!last)
+        return;
+    struct parent *parent = *last;
+    *last = parent->next;
+    pool->parent_count--;
+    free_parent(parent);
+}
+
+/* The parent, first in the list from now on; made if it is not there. */
+static struct parent *touch(struct pool *pool, const char *snapshotter, const char *key)
+{
+    struct parent **place = place_of(pool, snapshotter, key);
+    struct parent *parent = *place;
+    if (parent) {
+        *place = parent->next;
+    } else {
+        parent = mem_alloc(sizeof *parent);
+        parent->snapshotter = mem_strdup(snapshotter);
+        parent->key = mem_strdup(key);
+        pool->parent_count++;
+    }
+    push(pool, parent);
+    bound_parents(pool);
+    return parent;
+}
+
+void pool_note_use(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    struct parent *used = touch(pool, snapshotter, parent);
+    used->used_ms = now_ms;
+    used->uses_ms[used->use_count++ % PARENT_SPARES_MAX] = now_ms;
+    (void) pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_note_top(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    struct parent *top = touch(pool, snapshotter, parent);
+    top->used_ms = now_ms;
+    top->wanted_ms = now_ms + TOP_DELAY_MS;
+    (void) pthread_mutex_unlock(&pool->lock);
+}
+
+static void forget(struct pool *pool, struct parent **place)
+{
+    struct parent *parent = *place;
+    *place = parent->next;
+    pool->parent_count--;
+    pool->spare_count -= parent->count;
+    for (unsigned i = 0; i < parent->count; i++)
+        pool->entries -= parent->spares[i].entries;
+    free_parent(parent);
+}
+
+void pool_note_layer(struct pool *pool, const char *snapshotter, const char *parent)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    struct parent **place = place_of(pool, snapshotter, parent);
+    if (*place && (*place)->count == 0 && (*place)->use_count == 0)
+        forget(pool, place);
+    (void) pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_forget(struct pool *pool, const char *snapshotter, const char *parent)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    struct parent **place = place_of(pool, snapshotter, parent);
+    if (*place)
+        forget(pool, place);
+    (void) pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_pause(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    struct parent *paused = *place_of(pool, snapshotter, parent);
+    if (paused)
+        paused->wanted_ms = now_ms + PAUSE_MS;
+    (void) pthread_mutex_unlock(&pool->lock);
+}
+
+/* Takes out the oldest. */
+static void take_from(struct pool *pool, struct parent *parent, struct spare_record *out_spare)
+{
+    *out_spare = parent->spares[0];
+    parent->count--;
+    memmove(parent->spares, parent->spares + 1, parent->count * sizeof parent->spares[0]);
+    pool->spare_count--;
+    pool->entries -= out_spare->entries;
+}
+
+bool pool_take(struct pool *pool, const char *snapshotter, const char *parent,
+               struct spare_record *out_spare)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    struct parent *found = *place_of(pool, snapshotter, parent);
+    bool taken = found && found->count > 0;
+    if (taken)
+        take_from(pool, found, out_spare);
+    (void) pthread_mutex_unlock(&pool->lock);
+    return taken;
+}
+
+bool pool_put(struct pool *pool, struct spare_record *take_spare)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    struct parent *parent = *place_of(pool, take_spare->snapshotter, take_spare->parent);
+    if (!parent)
+        parent = touch(pool, take_spare->snapshotter, take_spare->parent);
+    bool room = parent->count < PARENT_SPARES_MAX;
+    if (room) {
+        pool->spare_count++;
+        pool->entries += take_spare->entries;
+        parent->entries = take_spare->entries;
+        parent->spares[parent->count++] = *take_spare;
+        *take_spare = SPARE_RECORD_NULL;
+    }
+    (void) pthread_mutex_unlock(&pool->lock);
+    return room;
+}
+
+static unsigned wanted(const struct parent *parent, int64_t now_ms)
+{
+    unsigned count = 0;
+    unsigned known = parent->use_count < PARENT_SPARES_MAX ? parent->use_count : PARENT_SPARES_MAX;
+    if (now_ms - parent->used_ms > IDLE_MS)
+        return 0;
+    for (unsigned i = 0; i < known; i++)
+        count += now_ms - parent->uses_ms[i] <= BURST_MS;
+    uint64_t most = parent->entries > 0 ? PARENT_ENTRIES_MAX / parent->entries : PARENT_SPARES_MAX;
+    if (count > most)
+        count = (unsigned) most;
+    return count > 0 ? count : 1;
+}
+
+bool pool_is_empty(struct pool *pool)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    bool empty = !pool->first;
+    (void) pthread_mutex_unlock(&pool->lock);
+    return empty;
+}
+
+bool pool_wants(struct pool *pool, int64_t now_ms, char **out_snapshotter, char **out_parent)
+{
+    bool found = false;
+    (void) pthread_mutex_lock(&pool->lock);
+    bool full = pool->spare_count >= SPARES_MAX || pool->entries >= ENTRIES_MAX;
+    for (const struct parent *parent = pool->first; parent && !found && !full;
+         parent = parent->next) {
+        found = now_ms >= parent->wanted_ms && parent->count < wanted(parent, now_ms);
+        if (found) {
+            *out_snapshotter = mem_strdup(parent->snapshotter);
+            *out_parent = mem_strdup(parent->key);
+        }
+    }
+    (void) pthread_mutex_unlock(&pool->lock);
+    return found;
+}
+
+bool pool_take_surplus(struct pool *pool, int64_t now_ms, bool all, struct spare_record *out_spare)
+{
+    struct parent *last = NULL;
+    (void) pthread_mutex_lock(&pool->lock);
+    for (struct parent *parent = pool->first; parent; parent = parent->next)
+        if (parent->count > 0 && (all || parent->count > wanted(parent, now_ms)))
+            last = parent;
+    if (last)
+        take_from(pool, last, out_spare);
+    (void) pthread_mutex_unlock(&pool->lock);
+    return last != NULL;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshotter/spare_maker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "base/volume.h"
+#include "snapshotter/internal.h"
+#include "snapshotter/pool.h"
+#include "tree/tree.h"
+
+/* Between two looks at what is idle, and at the space. */
+enum { TICK_MS = 5000 };
+
+/* After room was needed. */
+enum { REST_MS = 10 * 60 * 1000 };
+
+/* To clone a smaller tree takes no longer than to take a spare. */
+enum { WORTH_ENTRIES = 256 };
+
+struct spare_maker {
+    struct snapshotter *snapshotter; /* set once */
+    struct cancel cancel;            /* at the stop */
+    int64_t rest_until_ms;           /* the thread's own: room was needed */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool work; /* under lock, as all below */
+    bool give_way;
+    bool stopping;
+    bool finished;
+};
+
+/* What is left of the volume, of its blocks or its inodes, whatever is less. */
+enum space { SPACE_PLENTY, SPACE_LITTLE, SPACE_NONE };
+
+static enum space space_of(uint64_t available, uint64_t all)
+{
+    if (all == 0) /* inodes are not counted */
+        return SPACE_PLENTY;
+    return available < all / 20 ? SPACE_NONE : available < all / 10 ? SPACE_LITTLE : SPACE_PLENTY;
+}
+
+static enum space look_at_space(int root_fd)
+{
+    struct statvfs volume;
+    if (fstatvfs(root_fd, &volume) != 0)
+        return SPACE_PLENTY;
+    enum space blocks = space_of(volume.f_bavail, volume.f_blocks);
+    enum space inodes = space_of(volume.f_favail, volume.f_files);
+    return blocks > inodes ? blocks : inodes;
+}
+
+static int forget_record(struct store_txn *txn, void *context, struct error *error)
+{
+    const uint64_t *tree = context;
+    return store_spare_delete(txn, *tree, error);
+}
+
+/* Its record goes first: what is recorded is on disk. */
+static void discard(struct snapshotter *snapshotter, struct spare_record *spare)
+{
+    struct error error = {0};
+    if (store_write(snapshotter->store, forget_record, &spare->tree, &error) < 0)
+        log_warn("a spare of %s stays: %s", spare->parent, error.message);
+    else
+        snapshotter_trash_tree(snapshotter, spare->tree);
+}
+
+static void remove_surplus(struct spare_maker *maker, bool all)
+{
+    struct snapshotter *snapshotter = maker->snapshotter;
+    struct spare_record spare = SPARE_RECORD_NULL;
+    while (pool_take_surplus(snapshotter->pool, clock_monotonic_ms(), all, &spare)) {
+        log_debug("a spare of %s goes", spare.parent);
+        discard(snapshotter, &spare);
+        spare_record_clear(&spare);
+    }
+}
+
+/* A spare in the making. */
+struct making {
+    struct spare_record *spare;
+    uint64_t parent_tree;
+};
+
+static int find_parent(struct snapshotter *snapshotter, const struct spare_record *spare,
+                       uint64_t *out_tree, struct error *error)
+{
+    owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
+    owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
+    int rc = store_read_begin(snapshotter->store, &txn, error);
+    if (rc == 0)
+        rc = snapshot_find_parent(&txn, spare->snapshotter, spare->parent, &parent, error);
+    *out_tree = parent.tree;
+    return rc;
+}
+
+/* The parent may have gone meanwhile, and its tree, in the middle of the clone. */
+static int record_spare(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct making *making = context;
+    const struct spare_record *spare = making->spare;
+    owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
+    int rc = snapshot_find_parent(txn, spare->snapshotter, spare->parent, &parent, error);
+    if (rc == 0 && parent.tree != making->parent_tree)
+        rc = error_set(error, ERROR_NOT_FOUND, "snapshot %s was removed and made anew",
+                       spare->parent);
+    return rc == 0 ? store_spare_put(txn, spare, error) : rc;
+}
+
+static int clone_tree(struct spare_maker *maker, int parent_dirfd, struct spare_record *spare,
+                      struct error *error)
+{
+    struct snapshotter *snapshotter = maker->snapshotter;
+    owned(fixups_clear) struct fixups fixups = FIXUPS_NULL;
+    struct tree_clone_options options = {.threads = 1, .cancel = &maker->cancel};
+    struct tree_clone_result result = {0};
+    char name[ID_NAME_SIZE];
+    id_name(spare->tree, name);
+    owned(fd_close) int dirfd = fd_make_dir(snapshotter->root->trees_fd, name, 0700, error);
+    if (dirfd < 0)
+        return dirfd;
+    if (snapshot_fixups(snapshotter, parent_dirfd, &maker->cancel, &fixups))
+        options.fixups = &fixups;
+    spare->clone_epoch = clock_epoch();
+    int rc = tree_clone(parent_dirfd, "fs", dirfd, "fs", &options, &result, error);
+    spare->cloned = result.time;
+    spare->entries = result.entries;
+    (void) fault_point("spare.cloned");
+    return rc;
+}
+
+static int make_tree(struct spare_maker *maker, struct making *making, int parent_dirfd,
+                     struct error *error)
+{
+    struct snapshotter *snapshotter = maker->snapshotter;
+    int rc = clone_tree(maker, parent_dirfd, making->spare, error);
+    if (rc == 0 && volume_flush(snapshotter->root->fd) != 0)
+        rc = error_errno(error, "cannot flush it to disk");
+    if (rc == 0)
+        rc = store_write(snapshotter->store, record_spare, making, error);
+    (void) fault_point("spare.recorded");
+    return rc;
+}
+
+/* Makes one. 0, or 1 if the parent is not worth it, or an error code. */
+static int make(struct spare_maker *maker, struct spare_record *spare, struct error *error)
+{
+    struct snapshotter *snapshotter = maker->snapshotter;
+    struct making making = {.spare = spare};
+    char name[ID_NAME_SIZE];
+    int rc = find_parent(snapshotter, spare, &making.parent_tree, error);
+    if (rc != 0)
+        return rc;
+    id_name(making.parent_tree, name);
+    owned(fd_close) int parent_dirfd = fd_open_dir(snapshotter->root->trees_fd, name);
+    if (parent_dirfd < 0)
+        return error_errno(error, "cannot open the tree of the parent");
+    if (tree_is_small(parent_dirfd, "fs", WORTH_ENTRIES, TREE_ANY_BYTES))
+        return 1;
+    rc = store_new_id(snapshotter->store, &spare->tree, error);
+    if (rc == 0)
+        rc = make_tree(maker, &making, parent_dirfd, error);
+    if (rc < 0 && spare->tree)
+        snapshotter_trash_tree(snapshotter, spare->tree);
+    return rc;
+}
+
+static void serve(struct spare_maker *maker, struct spare_record *spare)
+{
+    struct pool *pool = maker->snapshotter->pool;
+    struct error error = {0};
+    int64_t started = clock_monotonic_ms();
+    int rc = make(maker, spare, &error);
+    if (rc == ERROR_NOT_FOUND)
+        pool_forget(pool, spare->snapshotter, spare->parent);
+    else if (rc != 0)
+        pool_pause(pool, spare->snapshotter, spare->parent, clock_monotonic_ms());
+    if (rc < 0 && rc != ERROR_CANCELLED)
+        log_info("no spare of snapshot %s: %s", spare->parent, error.message);
+    if (rc != 0)
+        return;
+    log_debug("a spare of %s (%llu entries) is ready after %lld ms", spare->parent,
+              (unsigned long long) spare->entries, (long long) (clock_monotonic_ms() - started));
+    if (!pool_put(pool, spare))
+        discard(maker->snapshotter, spare);
+}
+
+static void work(struct spare_maker *maker, bool give_way)
+{
+    struct pool *pool = maker->snapshotter->pool;
+    if (give_way)
+        maker->rest_until_ms = clock_monotonic_ms() + REST_MS;
+    for (;;) {
+        enum space space = look_at_space(maker->snapshotter->root->fd);
+        owned(spare_record_clear) struct spare_record spare = SPARE_RECORD_NULL;
+        remove_surplus(maker, give_way || space == SPACE_NONE);
+        int64_t now_ms = clock_monotonic_ms();
+        if (space != SPACE_PLENTY || now_ms < maker->rest_until_ms ||
+            cancel_requested(&maker->cancel) ||
+            !pool_wants(pool, now_ms, &spare.snapshotter, &spare.parent))
+            return;
+        serve(maker, &spare);
+    }
+}
+
+/* False at the stop. */
+static bool wait_for_work(struct spare_maker *maker, bool *out_give_way)
+{
+    int rc = 0;
+    (void) pthread_mutex_lock(&maker->lock);
+    struct timespec deadline = clock_deadline(TICK_MS);
+    while (!maker->work && !maker->stopping && rc == 0)
+        rc = pool_is_empty(maker->snapshotter->pool)
+                 ? pthread_cond_wait(&maker->changed, &maker->lock)
+                 : pthread_cond_timedwait(&maker->changed, &maker->lock, &deadline);
+    *out_give_way = maker->give_way;
+    maker->work = maker->give_way = false;
+    bool stopping = maker->stopping;
+    (void) pthread_mutex_unlock(&maker->lock);
+    return !stopping;
+}
+
+static void *run(void *argument)
+{
+    struct spare_maker *maker = argument;
+    bool give_way = false;
+    thread_run_in_background();
+    while (wait_for_work(maker, &give_way))
+        work(maker, give_way);
+    (void) pthread_mutex_lock(&maker->lock);
+    maker->finished = true;
+    (void) pthread_cond_broadcast(&maker->changed);
+    (void) pthread_mutex_unlock(&maker->lock);
+    return NULL;
+}
+
+int spare_maker_open(struct snapshotter *snapshotter, struct spare_maker **out_maker,
+                     struct error *error)
+{
+    struct spare_maker *maker = mem_alloc(sizeof *maker);
+    maker->snapshotter = snapshotter;
+    (void) pthread_mutex_init(&maker->lock, NULL);
+    (void) pthread_cond_init(&maker->changed, NULL);
+    int rc = thread_start(&maker->thread, "spares", run, maker, error);
+    if (rc != 0) {
+        free(maker);
+        return rc;
+    }
+    *out_maker = maker;
+    return 0;
+}
+
+static void wake(struct spare_maker *maker, bool give_way, bool stopping)
+{
+    (void) pthread_mutex_lock(&maker->lock);
+    maker->work = true;
+    maker->give_way = maker->give_way || give_way;
+    maker->stopping = maker->stopping || stopping;
+    (void) pthread_cond_broadcast(&maker->changed);
+    (void) pthread_mutex_unlock(&maker->lock);
+}
+
+void spare_maker_wake(struct spare_maker *maker)
+{
+    if (maker)
+        wake(maker, false, false);
+}
+
+void spare_maker_give_way(struct spare_maker *maker)
+{
+    if (maker)
+        wake(maker, true, false);
+}
+
+bool spare_maker_close(struct spare_maker *maker, int timeout_ms)
+{
+    if (!maker)
+        return true;
+    struct timespec deadline = clock_deadline(timeout_ms);
+    int rc = 0;
+    cancel_request(&maker->cancel);
+    wake(maker, false, true);
+    (void) pthread_mutex_lock(&maker->lock);
+    while (!maker->finished && rc == 0)
+        rc = pthread_cond_timedwait(&maker->changed, &maker->lock, &deadline);
+    bool finished = maker->finished;
+    (void) pthread_mutex_unlock(&maker->lock);
+    if (!finished)
+        return false;
+    (void) pthread_join(maker->thread, NULL);
+    (void) pthread_mutex_destroy(&maker->lock);
+    (void) pthread_cond_destroy(&maker->changed);
+    free(maker);
+    return true;
+}
