@@ -295,13 +295,15 @@ static int make(struct preparation *preparation, const struct cancel *cancel,
     return taken_answer(preparation->request, rc, error);
 }
 
-static int make_of_spare(struct preparation *preparation, struct snapshot_mount *out_mount,
-                         struct error *error)
+static int make_of_spare(struct preparation *preparation, const struct cancel *cancel,
+                         struct snapshot_mount *out_mount, struct error *error)
 {
     struct snapshotter *snapshotter = preparation->snapshotter;
     const struct snapshot_request *request = preparation->request;
     if (!snapshotter->pool || !request->parent[0] || !has_own_tree(preparation))
         return 1;
+    if (cancel_requested(cancel))
+        return error_set(error, ERROR_CANCELLED, "the client has gone");
     int rc = take_spare_reserved(preparation, error);
     if (rc != 0)
         return taken_answer(request, rc, error);
@@ -311,20 +313,21 @@ static int make_of_spare(struct preparation *preparation, struct snapshot_mount 
 }
 
 int snapshot_prepare_of_spare(struct snapshotter *snapshotter,
-                              const struct snapshot_request *request,
+                              const struct snapshot_request *request, const struct cancel *cancel,
                               struct snapshot_mount *out_mount, struct error *error)
 {
     struct preparation preparation = {
         .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_ACTIVE};
-    return make_of_spare(&preparation, out_mount, error);
+    return make_of_spare(&preparation, cancel, out_mount, error);
 }
 
 int snapshot_view_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
-                           struct snapshot_mount *out_mount, struct error *error)
+                           const struct cancel *cancel, struct snapshot_mount *out_mount,
+                           struct error *error)
 {
     struct preparation preparation = {
         .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_VIEW};
-    return make_of_spare(&preparation, out_mount, error);
+    return make_of_spare(&preparation, cancel, out_mount, error);
 }
 
 int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,

@@ -120,22 +120,6 @@ static bool make(struct rpc_call *call, const char *what, make_snapshot *run)
     return rc <= 0;
 }
 
-static int prepare_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
-                            const struct cancel *cancel, struct snapshot_mount *out_mount,
-                            struct error *error)
-{
-    (void) cancel;
-    return snapshot_prepare_of_spare(snapshotter, request, out_mount, error);
-}
-
-static int view_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
-                         const struct cancel *cancel, struct snapshot_mount *out_mount,
-                         struct error *error)
-{
-    (void) cancel;
-    return snapshot_view_of_spare(snapshotter, request, out_mount, error);
-}
-
 static void prepare_now(struct rpc_call *call)
 {
     (void) make(call, "Prepare", snapshot_prepare);
@@ -149,7 +133,7 @@ static void view_now(struct rpc_call *call)
 static void prepare(struct rpc_call *call)
 {
     const PrepareRequest *message = rpc_call_request(call);
-    if (make(call, "Prepare", prepare_of_spare))
+    if (make(call, "Prepare", snapshot_prepare_of_spare))
         return;
     if (snapshot_prepare_is_small(rpc_call_service(call), message->snapshotter, message->parent))
         prepare_now(call);
@@ -161,7 +145,7 @@ static void view(struct rpc_call *call)
 {
     const ViewRequest *message = rpc_call_request(call);
     struct snapshotter *snapshotter = rpc_call_service(call);
-    if (make(call, "View", view_of_spare))
+    if (make(call, "View", snapshot_view_of_spare))
         return;
     if (snapshot_view_mode(snapshotter) == SNAPSHOT_VIEW_READONLY_BIND ||
         snapshot_prepare_is_small(snapshotter, message->snapshotter, message->parent))

@@ -88,10 +88,11 @@ int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_requ
 /* The same by a clone that was made ahead: short work. 1 if there is none, or none is needed; then
  * nothing was done. */
 int snapshot_prepare_of_spare(struct snapshotter *snapshotter,
-                              const struct snapshot_request *request,
+                              const struct snapshot_request *request, const struct cancel *cancel,
                               struct snapshot_mount *out_mount, struct error *error);
 int snapshot_view_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
-                           struct snapshot_mount *out_mount, struct error *error);
+                           const struct cancel *cancel, struct snapshot_mount *out_mount,
+                           struct error *error);
 
 /* View: as the mode says; errors as for Prepare. Short work with SNAPSHOT_VIEW_READONLY_BIND. */
 int snapshot_view(struct snapshotter *snapshotter, const struct snapshot_request *request,

@@ -105,7 +105,7 @@ func smallCalls(s *harness.Snapshots, key string) []func() error {
 // More big Prepares than calls of a method are read at once leave room for small ones of the same method.
 func TestManyBigPreparesLetSmallOnesIn(t *testing.T) {
 	const bigs = 400
-	d, s := start(t)
+	d, s := start(t, "--config", noPool(t))
 	bigLayer(t, s, 5000)
 	population(t, s)
 	before := read(t, s)

@@ -21,7 +21,7 @@ func inFlight(s *harness.Snapshots, key string) <-chan error {
 }
 
 func TestSigtermEndsTheDaemonWhileABigPrepareRuns(t *testing.T) {
-	d, s := start(t)
+	d, s := start(t, "--config", noPool(t))
 	bigLayer(t, s, 30000)
 	before := read(t, s)
 	done := inFlight(s, "child")

@@ -31,6 +31,12 @@ func bigBase(t *testing.T, s *harness.Snapshots) {
 	}))
 }
 
+// noPool is a configuration for tests that wait for real clones.
+func noPool(t *testing.T) string {
+	t.Helper()
+	return configFile(t, `pool = "off"`)
+}
+
 func treesOf(t *testing.T, d *harness.Daemon) map[string]bool {
 	t.Helper()
 	trees, err := d.Trees()
@@ -213,7 +219,7 @@ func TestAParentThatGoesWhileASpareIsMade(t *testing.T) {
 func TestNoPoolNoSpares(t *testing.T) {
 	d, s, known, spare := startWithSpare(t)
 	harness.StopClean(t, d)
-	d = harness.Start(t, d.Root, "--config", configFile(t, `pool = "off"`))
+	d = harness.Start(t, d.Root, "--config", noPool(t))
 	s = d.Snapshots("clonefs")
 	equal(t, "the spare is gone", treesOf(t, d)[spare], false)
 	dir, err := s.Prepare("second", "base")
@@ -298,7 +304,7 @@ func TestCrashesAmidSparesLoseNothingAndLeaveNothing(t *testing.T) {
 			}
 			d.Kill()
 
-			d = harness.Start(t, root, "--config", configFile(t, `pool = "off"`))
+			d = harness.Start(t, root, "--config", noPool(t))
 			s = d.Snapshots("clonefs")
 			snapshots := list(t, s)
 			if len(snapshots) != acknowledged+1 && len(snapshots) != acknowledged+2 {

@@ -61,7 +61,7 @@ func prepareUntil(t *testing.T, d *harness.Daemon, after time.Duration, closing 
 }
 
 func TestClientsThatVanishDuringABigPrepareLeaveNothing(t *testing.T) {
-	d, s := start(t)
+	d, s := start(t, "--config", noPool(t))
 	bigLayer(t, s, 20000)
 	whole := bigPrepareTime(t, s)
 	vanished := 0
@@ -103,7 +103,7 @@ func TestAVanishedClientStopsTheCloneItWaitedFor(t *testing.T) {
 	if harness.ForMacOS() {
 		t.Setenv("CLONEFS_DARWIN_LOSSES", "+TREE") // the one call for a directory cannot be stopped
 	}
-	d, s := start(t)
+	d, s := start(t, "--config", noPool(t))
 	bigLayer(t, s, 20000)
 	whole := bigPrepareTime(t, s)
 	var took time.Duration
@@ -119,7 +119,7 @@ func TestAVanishedClientStopsTheCloneItWaitedFor(t *testing.T) {
 }
 
 func TestADeadlineEndsABigPrepare(t *testing.T) {
-	d, s := start(t)
+	d, s := start(t, "--config", noPool(t))
 	bigLayer(t, s, 20000)
 	ctx, cancel := context.WithTimeout(context.Background(), bigPrepareTime(t, s)/4)
 	defer cancel()
