@@ -89,9 +89,18 @@ func loadAndKill(t *testing.T, d *harness.Daemon, workers []*worker, load time.D
 	return calls
 }
 
-// checkWorkers compares a daemon that has just started with what the workers know, lets each
-// settle what was in flight, and checks the whole store.
+// checkWorkers settles, and checks the whole store.
 func checkWorkers(t *testing.T, d *harness.Daemon, workers []*worker) {
+	t.Helper()
+	settled := settleWorkers(t, d, workers)
+	if !t.Failed() {
+		checkStore(t, d, map[string]state{"clonefs": settled})
+	}
+}
+
+// settleWorkers compares a daemon that has just started with what the workers know, lets each settle what was in
+// flight, and returns what all of them know.
+func settleWorkers(t *testing.T, d *harness.Daemon, workers []*worker) state {
 	t.Helper()
 	whole, settled := read(t, d.Snapshots("clonefs")), state{}
 	for _, w := range workers {
@@ -106,8 +115,5 @@ func checkWorkers(t *testing.T, d *harness.Daemon, workers []*worker) {
 			settled[key] = entry
 		}
 	}
-	if t.Failed() {
-		return
-	}
-	checkStore(t, d, map[string]state{"clonefs": settled})
+	return settled
 }

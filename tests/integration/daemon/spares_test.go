@@ -4,8 +4,10 @@ package daemon
 
 import (
 	"fmt"
+	"math/rand"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,7 +87,7 @@ func onlyTree(t *testing.T, d *harness.Daemon) string {
 // startWithSpare makes "base", starts "first" from it, and waits for the spare.
 func startWithSpare(t *testing.T, args ...string) (d *harness.Daemon, s *harness.Snapshots, known []string, spare string) {
 	t.Helper()
-	d, s = start(t, args...)
+	d, s = start(t, append(args, "--log-level", "debug")...)
 	bigBase(t, s)
 	base := onlyTree(t, d)
 	first, err := s.Prepare("first", "base")
@@ -94,6 +96,12 @@ func startWithSpare(t *testing.T, args ...string) (d *harness.Daemon, s *harness
 	for tree := range awaitSpares(t, d, 1, known...) {
 		spare = tree
 	}
+	harness.Eventually(t, spareBound, func() string {
+		if strings.Contains(d.Log(), "a spare of base") {
+			return ""
+		}
+		return "the spare is not ready"
+	})
 	return d, s, known, spare
 }
 
@@ -109,22 +117,12 @@ func hasName(t *testing.T, dir, want string) {
 	}
 }
 
-// takes prepares until a snapshot gets the spare, which may be there and not yet recorded.
+// takes prepares a snapshot, which must get the spare.
 func takes(t *testing.T, s *harness.Snapshots, d *harness.Daemon, key, spare string) string {
 	t.Helper()
-	var dir string
-	n := 0
-	harness.Eventually(t, spareBound, func() string {
-		n++
-		made, err := s.Prepare(numbered(key, n), "base")
-		must(t, err)
-		dir = made
-		if got := treeOf(t, d, made); got != spare {
-			must(t, s.Remove(numbered(key, n)))
-			return fmt.Sprintf("Prepare answers the tree %s, not the spare %s", got, spare)
-		}
-		return ""
-	})
+	dir, err := s.Prepare(key, "base")
+	must(t, err)
+	equal(t, "the tree", treeOf(t, d, dir), spare)
 	return dir
 }
 
@@ -231,17 +229,10 @@ func TestNoPoolNoSpares(t *testing.T) {
 
 func TestAViewThatIsAPrivateCloneTakesASpare(t *testing.T) {
 	d, s, _, spare := startWithSpare(t, "--config", configFile(t, `view = "private-clone"`))
-	n := 0
-	harness.Eventually(t, spareBound, func() string {
-		n++
-		dir, err := s.View(numbered("look", n), "base")
-		must(t, err)
-		if treeOf(t, d, dir) == spare {
-			hasName(t, dir, "base")
-			return ""
-		}
-		return "View does not take the spare"
-	})
+	dir, err := s.View("look", "base")
+	must(t, err)
+	equal(t, "the tree", treeOf(t, d, dir), spare)
+	hasName(t, dir, "base")
 }
 
 // What an unpacker puts on top of another layer wants no spare of that; the top does, after a while.
@@ -322,5 +313,48 @@ func TestCrashesAmidSparesLoseNothingAndLeaveNothing(t *testing.T) {
 			}
 			d.AwaitTrees(t, known)
 		})
+	}
+}
+
+// As TestKillAtRandomMoments, of trees that get spares; a daemon without a pool then has none left.
+func TestKillAmidSparesLosesNothingAndLeavesNothing(t *testing.T) {
+	seed := int64(harness.EnvInt("CLONEFS_TEST_SEED", int(time.Now().UnixNano())))
+	rounds := harness.EnvInt("CLONEFS_KILL_ROUNDS", killRounds) / 8
+	t.Logf("CLONEFS_TEST_SEED=%d, %d rounds", seed, rounds)
+	random := rand.New(rand.NewSource(seed))
+	root, without := harness.NewRoot(t), noPool(t)
+	workers := newWorkers(random)[:3]
+	for _, w := range workers {
+		w.many = harness.Files{}
+		for i := 0; i < spareFiles; i++ {
+			w.many["many/"+numbered("file", i)] = w.name
+		}
+	}
+	spares := 0
+	for round := 0; round < rounds; round++ {
+		d, err := harness.Launch(harness.Options{Root: root, Args: []string{"--log-level", "debug"}})
+		must(t, err)
+		settleWorkers(t, d, workers)
+		loadAndKill(t, d, workers, time.Duration(random.Int63n(int64(time.Second))))
+		spares += strings.Count(d.Log(), "is ready after")
+		if t.Failed() {
+			t.Fatalf("in round %d of seed %d\n%s", round, seed, d.Log())
+		}
+		if random.Intn(2) == 0 {
+			continue // what this one left has to serve the next
+		}
+		d, err = harness.Launch(harness.Options{Root: root, Args: []string{"--config", without}})
+		must(t, err)
+		checkWorkers(t, d, workers)
+		if t.Failed() {
+			t.Fatalf("in round %d of seed %d\n%s", round, seed, d.Log())
+		}
+		d.Kill()
+	}
+	d := harness.Start(t, root, "--config", without)
+	checkWorkers(t, d, workers)
+	t.Logf("%d spares were made", spares)
+	if spares < rounds/4 {
+		t.Errorf("only %d spares were made in %d rounds", spares, rounds)
 	}
 }

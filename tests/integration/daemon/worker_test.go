@@ -20,8 +20,9 @@ import (
 type worker struct {
 	name         string
 	random       *rand.Rand
-	known        state // after all that was acknowledged
-	pending      state // the same if the call in flight was done too; nil: none is
+	many         harness.Files // that snapshots without parent have, too
+	known        state         // after all that was acknowledged
+	pending      state         // the same if the call in flight was done too; nil: none is
 	writes       int
 	acknowledged int
 }
@@ -132,6 +133,12 @@ func (w *worker) write(dir, key string) error {
 		return err
 	}
 	entry := w.known[key]
+	if entry.parent == "" {
+		if err := w.many.Write(dir); err != nil {
+			return err
+		}
+		files = files.With(w.many)
+	}
 	entry.files = entry.files.With(files)
 	w.known = w.known.with(key, entry)
 	return nil
