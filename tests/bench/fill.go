@@ -24,7 +24,7 @@ func init() {
 // fill commits the big tree and one of eight files on both sides. Both get the same files.
 func (b *bench) fill() error {
 	for _, s := range []*side{b.ours, b.native} {
-		if err := s.LayerBy("big", "", func(dir string) (err error) { b.bytes, err = copyUsr(dir, b.files); return }); err != nil {
+		if err := s.fillBig(b); err != nil {
 			return err
 		}
 		if err := s.Layer("small", "", eightFiles); err != nil {
@@ -35,6 +35,10 @@ func (b *bench) fill() error {
 		}
 	}
 	return nil
+}
+
+func (s *side) fillBig(b *bench) error {
+	return s.LayerBy("big", "", func(dir string) (err error) { b.bytes, err = copyUsr(dir, b.files); return })
 }
 
 var errEnough = errors.New("enough files")

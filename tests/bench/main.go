@@ -99,6 +99,7 @@ func (b *bench) snapshotRows() (err error) {
 		{"Prepare of 8 files beside it", b.smallBesideBig},
 		{"Prepare and Remove by 32 callers", b.manyCallers},
 		{"Stat", b.stats},
+		{"Prepare of the big tree, spare ready", b.spareReady},
 	})
 }
 

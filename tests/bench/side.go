@@ -25,12 +25,24 @@ type side struct {
 	daemon  *harness.Daemon
 }
 
-// launch starts clonefsd, or the peer if there are arguments, on a root of this name.
+// launch starts clonefsd, without spares, or the peer if there are arguments, on a root of this name.
 func (b *bench) launch(name string, args ...string) (*side, error) {
-	binary := harness.Binary()
-	if len(args) > 0 {
-		binary = b.peer
+	if len(args) == 0 {
+		return b.launchWith(name, "[snapshots]\npool = \"off\"\n")
 	}
+	return b.start(name, b.peer, args...)
+}
+
+// launchWith starts clonefsd with these settings.
+func (b *bench) launchWith(name, settings string) (*side, error) {
+	file := filepath.Join(b.dir, name+".clonefsd.toml")
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		return nil, err
+	}
+	return b.start(name, harness.Binary(), "--config", file, "--log-level", "debug")
+}
+
+func (b *bench) start(name, binary string, args ...string) (*side, error) {
 	d, err := harness.Launch(harness.Options{Binary: binary, Root: filepath.Join(b.dir, name), Args: args})
 	if err != nil {
 		return nil, err

@@ -74,7 +74,7 @@ func (b *bench) stockOurs(name, durability string) (*stock, error) {
 		return nil, err
 	}
 	file := filepath.Join(b.dir, name+".clonefsd.toml")
-	settings := fmt.Sprintf("[diff]\ndurability = %q\n[containerd]\naddress = %q\n", durability, above)
+	settings := fmt.Sprintf("[snapshots]\npool = \"off\"\n[diff]\ndurability = %q\n[containerd]\naddress = %q\n", durability, above)
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		return nil, err
 	}
