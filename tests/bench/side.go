@@ -34,12 +34,12 @@ func (b *bench) launch(name string, args ...string) (*side, error) {
 }
 
 // launchWith starts clonefsd with these settings.
-func (b *bench) launchWith(name, settings string) (*side, error) {
+func (b *bench) launchWith(name, settings string, args ...string) (*side, error) {
 	file := filepath.Join(b.dir, name+".clonefsd.toml")
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		return nil, err
 	}
-	return b.start(name, harness.Binary(), "--config", file, "--log-level", "debug")
+	return b.start(name, harness.Binary(), append(args, "--config", file)...)
 }
 
 func (b *bench) start(name, binary string, args ...string) (*side, error) {

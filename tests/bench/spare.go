@@ -18,7 +18,7 @@ const (
 // spareReady compares Prepare of the big tree by a spare with overlayfs, each Prepare when the last one's spare has
 // been replaced.
 func (b *bench) spareReady() error {
-	ours, err := b.launchWith("clonefs-pool", "[snapshots]\npool = \"auto\"\n")
+	ours, err := b.launchWith("clonefs-pool", "[snapshots]\npool = \"auto\"\n", "--log-level", "debug")
 	if err != nil {
 		return err
 	}
