@@ -92,14 +92,26 @@ struct making {
     uint64_t parent_tree;
 };
 
-static int find_parent(struct snapshotter *snapshotter, const struct spare_record *spare,
+/* Once it is cloned, the volume does not tell any more what the parent has for itself. */
+static void measure_first(struct spare_maker *maker, const struct snapshot_record *parent)
+{
+    struct snapshot_usage usage;
+    if (maker->snapshotter->options.tells_private_sizes && !parent->measured)
+        (void) snapshot_usage_measure(maker->snapshotter, parent->snapshotter, parent->key,
+                                      &maker->cancel, &usage, NULL);
+}
+
+static int find_parent(struct spare_maker *maker, const struct spare_record *spare,
                        uint64_t *out_tree, struct error *error)
 {
     owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
-    int rc = store_read_begin(snapshotter->store, &txn, error);
+    int rc = store_read_begin(maker->snapshotter->store, &txn, error);
     if (rc == 0)
         rc = snapshot_find_parent(&txn, spare->snapshotter, spare->parent, &parent, error);
+    store_read_end(&txn);
+    if (rc == 0)
+        measure_first(maker, &parent);
     *out_tree = parent.tree;
     return rc;
 }
@@ -158,7 +170,7 @@ static int make(struct spare_maker *maker, struct spare_record *spare, struct er
     struct snapshotter *snapshotter = maker->snapshotter;
     struct making making = {.spare = spare};
     char name[ID_NAME_SIZE];
-    int rc = find_parent(snapshotter, spare, &making.parent_tree, error);
+    int rc = find_parent(maker, spare, &making.parent_tree, error);
     if (rc != 0)
         return rc;
     id_name(making.parent_tree, name);

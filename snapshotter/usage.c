@@ -86,6 +86,8 @@ static int record_usage(struct store_txn *txn, void *context, struct error *erro
         store_snapshot_get(txn, measured->record->snapshotter, measured->record->key, &now, error);
     if (found <= 0 || now.tree != measured->record->tree || now.kind != SNAPSHOT_COMMITTED)
         return found < 0 ? found : 0;
+    if (now.measured) /* by another, before it was cloned perhaps */
+        return 0;
     now.measured = true;
     now.usage_bytes = measured->usage.bytes;
     now.usage_inodes = measured->usage.inodes;
