@@ -116,6 +116,23 @@ case_run_container() {
     fi
 }
 
+# A container of a big image starts on a clone that was made ahead, once there is one.
+case_prepare_takes_a_spare() {
+    local i trees tree
+    [ "$STANDIN" = 0 ] || return 0
+    for i in $(seq 60); do
+        trees=$(ls "$ROOT/trees")
+        s prepare "spare-$i" "$DARWIN_TOP" >/dev/null
+        tree=$(source_of "spare-$i")
+        tree=${tree%/fs} tree=${tree##*/}
+        if grep -qx "$tree" <<<"$trees"; then break; fi
+        s rm "spare-$i"
+        sleep 0.5
+    done
+    [ "$i" -lt 60 ] || fail "no Prepare has taken a spare"
+    tree compare "$WORK/darwin.scan" "$ROOT/trees/$tree/fs"
+    s rm "spare-$i"
+}
 case_run_many_layers() {
     local out
     import chain
@@ -326,9 +343,19 @@ all_there() {
     [ "$STANDIN" = 0 ] || return 0
     # Nothing on disk that is not recorded: a view needs no tree of its own, hence "at most".
     local trees snapshots
+    without_spares
     trees=$(find "$ROOT/trees" -mindepth 1 -maxdepth 1 | wc -l)
     snapshots=$(($(keys | wc -l) + $(NAMESPACE=second keys | wc -l)))
     [ "$trees" -le "$snapshots" ] || fail "$trees trees on disk for $snapshots snapshots"
+    clonefsd_stop
+    restart_clonefsd
+}
+# A daemon without a pool has no clones that were made ahead.
+without_spares() {
+    printf '[snapshots]\npool = "off"\n' >"$WORK/no-pool.toml"
+    clonefsd_stop
+    clonefsd_start --config "$WORK/no-pool.toml"
+    answers_again
 }
 
 case_clonefsd_restart_during_unpack() {
