@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"strings"
+	"time"
 
 	"clonefs/tests/gotool/harness"
 )
@@ -27,7 +28,9 @@ type bench struct {
 	containerd string // of 1.7.4 or later, or ""
 	ours       *side
 	native     *side
-	table      table
+	// how long native took for the big tree, once it was measured
+	nativePrepare time.Duration
+	table         table
 }
 
 func main() {
