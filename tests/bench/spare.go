@@ -54,7 +54,7 @@ func (b *bench) spareReady() error {
 	if b.nativePrepare > 0 {
 		limit := atMost(0.35, "x")
 		all := median(append([]time.Duration{cold}, times[0]...))
-		b.table.add(fmt.Sprintf("Prepare, %d files, default settings, p50 of %d; peer native", b.files, spareCalls+1),
+		b.table.add(fmt.Sprintf("Prepare, %d files, default settings, seconds apart, p50 of %d; peer native", b.files, spareCalls+1),
 			duration(all), duration(b.nativePrepare), float64(all)/float64(b.nativePrepare), &limit)
 	}
 	p50, p99 := median(times[0]), slowest(times[0])
