@@ -22,21 +22,32 @@ bool volume_is_same(int a_fd, int b_fd)
            strcmp(a.f_mntonname, b.f_mntonname) == 0;
 }
 
+/* The file system does not know the call. Any other failure is told only once: to ask in another
+ * way would be to be told that all is well. */
+static bool is_unknown(void)
+{
+    return errno == ENOTTY || errno == ENOTSUP || errno == EOPNOTSUPP || errno == EINVAL;
+}
+
 int volume_flush(int fd)
 {
-    if (fsync_volume_np(fd, FLUSH_FULL | FLUSH_WAIT) == 0)
-        return 0;
+    int result = fsync_volume_np(fd, FLUSH_FULL | FLUSH_WAIT);
+    if (result == 0 || !is_unknown())
+        return result;
+    sync();
     return volume_flush_drive(fd);
 }
 
 int volume_flush_drive(int fd)
 {
-    return fcntl(fd, F_FULLFSYNC) == 0 ? 0 : fsync(fd);
+    int result = fcntl(fd, F_FULLFSYNC);
+    return result == 0 || !is_unknown() ? result : fsync(fd);
 }
 
 int volume_flush_file(int fd)
 {
-    return fcntl(fd, F_BARRIERFSYNC) == 0 ? 0 : volume_flush_drive(fd);
+    int result = fcntl(fd, F_BARRIERFSYNC);
+    return result == 0 || !is_unknown() ? result : volume_flush_drive(fd);
 }
 
 /* The system writes by itself soon, and has no call for a part of a file. */

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/darwin/internal.h"
+#include "tests/darwin/losses.h"
 
 /* include/darwin.h, base/volume_darwin.c */
 int fsync_volume_np(int fd, int flags);
@@ -65,6 +67,21 @@ static int stop_caching(int fd)
     return errno == 0 ? 0 : -1;
 }
 
+static atomic_int flush_failure; /* 0: none */
+
+void darwin_flush_fails(int code)
+{
+    atomic_store(&flush_failure, code);
+}
+
+/* -1 and errno for the one call that is to fail. */
+static int check_flush(void)
+{
+    int code = atomic_exchange(&flush_failure, 0);
+    errno = code != 0 ? code : errno;
+    return code != 0 ? -1 : 0;
+}
+
 int darwin_fcntl(int fd, int command, ...)
 {
     va_list rest;
@@ -74,7 +91,7 @@ int darwin_fcntl(int fd, int command, ...)
     switch (command) {
     case DARWIN_F_FULLFSYNC:
     case DARWIN_F_BARRIERFSYNC:
-        return fsync(fd);
+        return check_flush() == 0 ? fsync(fd) : -1;
     case DARWIN_F_GETPATH:
         return get_path(fd, argument);
     case DARWIN_F_PREALLOCATE:
@@ -115,7 +132,7 @@ int fsync_volume_np(int fd, int flags)
         errno = EINVAL;
         return -1;
     }
-    return syncfs(fd);
+    return check_flush() == 0 ? syncfs(fd) : -1;
 }
 
 ssize_t freadlink(int fd, char *target, size_t size)

@@ -55,3 +55,6 @@ bool darwin_has_loss(enum darwin_loss loss);
 
 /* How many times a directory was cloned by one call so far. */
 unsigned darwin_directories_cloned(void);
+
+/* The next call that flushes a file, a drive or a volume fails with this errno. */
+void darwin_flush_fails(int code);

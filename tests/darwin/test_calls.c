@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/volume.h"
 #include "tests/darwin/losses.h"
 #include "tests/unit/volume_fixture.h"
 
@@ -314,6 +315,26 @@ static void a_descriptor_is_controlled(void **state)
     assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 }
 
+/* What is told once has to reach the caller; what the file system does not know is done otherwise.
+ */
+static void a_flush_that_fails_is_not_made_good_by_another(void **state)
+{
+    static int (*const flushes[])(int) = {volume_flush, volume_flush_file, volume_flush_drive};
+    const struct volume_fixture *fixture = volume_fixture(state);
+    owned(fd_close) int fd = make_file(fixture->fd, "file");
+    for (size_t i = 0; i < sizeof flushes / sizeof flushes[0]; i++) {
+        assert_int_equal(flushes[i](fd), 0);
+        darwin_flush_fails(EIO);
+        assert_refused(flushes[i](fd), EIO);
+        darwin_flush_fails(ENOSPC);
+        assert_refused(flushes[i](fd), ENOSPC);
+        darwin_flush_fails(ENOTSUP);
+        assert_int_equal(flushes[i](fd), 0);
+        darwin_flush_fails(ENOTTY);
+        assert_int_equal(flushes[i](fd), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +350,7 @@ int main(void)
         CALL_TEST(a_walk_sees_each_entry_once),
         CALL_TEST(names_are_swapped_or_not_replaced),
         CALL_TEST(a_descriptor_is_controlled),
+        CALL_TEST(a_flush_that_fails_is_not_made_good_by_another),
     };
     return cmocka_run_group_tests_name("emulated calls on XFS", tests, volume_fixture_xfs,
                                        volume_fixture_unmount) +
