@@ -193,6 +193,7 @@ check-apfs:
 	$(Q)scripts/check-apfs
 check-darwin:
 	$(Q)scripts/install-deps check
+	$(Q)scripts/install-deps darwin || true
 	$(Q)scripts/check-darwin
 demo:
 	$(Q)scripts/demo
