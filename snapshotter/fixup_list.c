@@ -25,8 +25,10 @@ static void keep(const struct fixups *list, int tree_dirfd)
         log_debug("%s", error.message);
 }
 
-bool snapshot_fixups(const struct snapshotter *snapshotter, int tree_dirfd,
-                     const struct cancel *cancel, struct fixups *out_list)
+/* The list of the tree in tree_dirfd: the one that was recorded, or else a new one, which is
+ * recorded. False if there is none: entries are cloned one by one. */
+static bool find_list(const struct snapshotter *snapshotter, int tree_dirfd,
+                      const struct cancel *cancel, struct fixups *out_list)
 {
     struct error error = {0};
     if (!snapshotter->options.clones_directories)
@@ -39,6 +41,36 @@ bool snapshot_fixups(const struct snapshotter *snapshotter, int tree_dirfd,
     if (rc == 0)
         keep(out_list, tree_dirfd);
     return rc == 0;
+}
+
+/* A tree that was changed after all is cloned all the same, if more slowly. */
+static int clone_without(int parent_dirfd, int dirfd, const struct tree_clone_options *options,
+                         struct tree_clone_result *out_result, struct error *error)
+{
+    (void) unlinkat(parent_dirfd, list_name, 0);
+    int rc = tree_remove(dirfd, "fs", options->cancel, error);
+    return rc == 0 ? tree_clone(parent_dirfd, "fs", dirfd, "fs", options, out_result, error) : rc;
+}
+
+int snapshot_clone_tree(const struct snapshotter *snapshotter, int parent_dirfd, int dirfd,
+                        const struct tree_clone_options *options,
+                        struct tree_clone_result *out_result, struct error *error)
+{
+    owned(fixups_clear) struct fixups fixups = FIXUPS_NULL;
+    struct tree_clone_options by_list = *options;
+    struct error own = {0};
+    if (find_list(snapshotter, parent_dirfd, options->cancel, &fixups))
+        by_list.fixups = &fixups;
+    int rc = tree_clone(parent_dirfd, "fs", dirfd, "fs", &by_list, out_result, &own);
+    if (rc == ERROR_CORRUPT && by_list.fixups) {
+        log_warn("a snapshot is not as it was when it was committed, and is cloned entry by entry: "
+                 "%s",
+                 own.message);
+        return clone_without(parent_dirfd, dirfd, options, out_result, error);
+    }
+    if (rc != 0 && error)
+        *error = own;
+    return rc;
 }
 
 static int open_tree_folder(const struct snapshotter *snapshotter, uint64_t tree)
@@ -54,7 +86,7 @@ static void record(const struct snapshotter *snapshotter, uint64_t tree,
     owned(fixups_clear) struct fixups list = FIXUPS_NULL;
     owned(fd_close) int dirfd = open_tree_folder(snapshotter, tree);
     if (dirfd >= 0)
-        (void) snapshot_fixups(snapshotter, dirfd, cancel, &list);
+        (void) find_list(snapshotter, dirfd, cancel, &list);
 }
 
 void snapshot_record_fixups(struct snapshotter *snapshotter, const char *name, const char *key)

@@ -11,6 +11,7 @@
 #include "snapshotter/usage_cache.h"
 #include "store/store.h"
 #include "tree/fixups.h"
+#include "tree/tree.h"
 
 /* For snapshotter/ alone. */
 
@@ -67,10 +68,11 @@ void snapshot_usage_keep(struct snapshotter *snapshotter, const struct snapshot_
 /* Queues the measuring of a snapshot that was just committed. */
 void snapshot_measure_later(struct snapshotter *snapshotter, const char *name, const char *key);
 
-/* The fix-up list of the tree in tree_dirfd, of a committed snapshot: the one that was recorded, or
- * else a new one, which is recorded. False if there is none: entries are cloned one by one. */
-bool snapshot_fixups(const struct snapshotter *snapshotter, int tree_dirfd,
-                     const struct cancel *cancel, struct fixups *out_list);
+/* Clones the tree in parent_dirfd, of a committed snapshot, into dirfd, by its fix-up list where
+ * there is one that fits; options have none. As tree_clone otherwise. */
+int snapshot_clone_tree(const struct snapshotter *snapshotter, int parent_dirfd, int dirfd,
+                        const struct tree_clone_options *options,
+                        struct tree_clone_result *out_result, struct error *error);
 
 /* Records that of a snapshot that was just committed, so that no Prepare has to wait for it. */
 void snapshot_record_fixups(struct snapshotter *snapshotter, const char *name, const char *key);

@@ -68,14 +68,11 @@ static int clone_parent(struct preparation *preparation, uint64_t parent_tree, i
     owned(fd_close) int parent_fd = fd_open_dir(snapshotter->root->trees_fd, name);
     if (parent_fd < 0)
         return error_errno(error, "cannot open the tree of the parent");
-    owned(fixups_clear) struct fixups fixups = FIXUPS_NULL;
-    struct tree_clone_options options = {.threads = snapshotter->options.clone_threads,
-                                         .cancel = cancel};
-    if (snapshot_fixups(snapshotter, parent_fd, cancel, &fixups))
-        options.fixups = &fixups;
+    const struct tree_clone_options options = {.threads = snapshotter->options.clone_threads,
+                                               .cancel = cancel};
     struct tree_clone_result result = {0};
     preparation->clone_epoch = clock_epoch(); /* before the clone's time: it may be set between */
-    int rc = tree_clone(parent_fd, "fs", dirfd, "fs", &options, &result, error);
+    int rc = snapshot_clone_tree(snapshotter, parent_fd, dirfd, &options, &result, error);
     preparation->cloned = result.time;
     return rc;
 }

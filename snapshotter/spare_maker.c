@@ -133,18 +133,15 @@ static int clone_tree(struct spare_maker *maker, int parent_dirfd, struct spare_
                       struct error *error)
 {
     struct snapshotter *snapshotter = maker->snapshotter;
-    owned(fixups_clear) struct fixups fixups = FIXUPS_NULL;
-    struct tree_clone_options options = {.threads = 1, .cancel = &maker->cancel};
+    const struct tree_clone_options options = {.threads = 1, .cancel = &maker->cancel};
     struct tree_clone_result result = {0};
     char name[ID_NAME_SIZE];
     id_name(spare->tree, name);
     owned(fd_close) int dirfd = fd_make_dir(snapshotter->root->trees_fd, name, 0700, error);
     if (dirfd < 0)
         return dirfd;
-    if (snapshot_fixups(snapshotter, parent_dirfd, &maker->cancel, &fixups))
-        options.fixups = &fixups;
     spare->clone_epoch = clock_epoch();
-    int rc = tree_clone(parent_dirfd, "fs", dirfd, "fs", &options, &result, error);
+    int rc = snapshot_clone_tree(snapshotter, parent_dirfd, dirfd, &options, &result, error);
     spare->cloned = result.time;
     spare->entries = result.entries;
     (void) fault_point("spare.cloned");
