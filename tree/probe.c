@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "tree/clone.h"
 #include "tree/tree.h"
+#include "tree/whole_probe.h"
 
 enum { PROBE_BYTES = 16384 };
 
@@ -54,21 +55,6 @@ static bool holds(int fd, const char *data)
            memcmp(found, data, sizeof found) == 0;
 }
 
-/* A directory with one below it; what a killed process left of it goes first. */
-static bool clones_directories(int dirfd)
-{
-    static const char origin[] = ".clonefs-probe.dir";
-    static const char clone[] = ".clonefs-probe.dir-clone";
-    (void) tree_remove(dirfd, origin, NULL, NULL);
-    (void) tree_remove(dirfd, clone, NULL, NULL);
-    owned(fd_close) int fd = fd_make_dir(dirfd, origin, 0700, NULL);
-    bool cloned = fd >= 0 && mkdirat(fd, "below", 0700) == 0 &&
-                  clone_whole_dir(dirfd, origin, dirfd, clone) > 0;
-    (void) tree_remove(dirfd, origin, NULL, NULL);
-    (void) tree_remove(dirfd, clone, NULL, NULL);
-    return cloned;
-}
-
 static int probe_files(int dirfd, enum tree_clone_method *out_method, struct error *error)
 {
     char data[PROBE_BYTES];
@@ -107,7 +93,7 @@ static bool tells_private_sizes(int dirfd)
 
 int tree_probe(int dirfd, struct tree_abilities *out_abilities, struct error *error)
 {
-    *out_abilities = (struct tree_abilities){.clones_directories = clones_directories(dirfd),
+    *out_abilities = (struct tree_abilities){.clones_directories = whole_probe(dirfd),
                                              .tells_private_sizes = tells_private_sizes(dirfd)};
     return probe_files(dirfd, &out_abilities->method, error);
 }

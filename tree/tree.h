@@ -31,8 +31,8 @@ struct tree_abilities {
     bool tells_private_sizes; /* what a file has for itself, once it is on disk */
 };
 
-/* Tries a real clone of a small file and of a small directory in dirfd; nothing is left of them.
- * ERROR_IO, ERROR_NO_SPACE. */
+/* Tries a real clone of a small file and of a small directory in dirfd, which has to keep what
+ * nothing repairs; nothing is left of them. ERROR_IO, ERROR_NO_SPACE. */
 int tree_probe(int dirfd, struct tree_abilities *out_abilities, struct error *error);
 
 /* "reflink (FICLONE)", "byte copy"; "reflink (clonefile)" on macOS */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/darwin/include/sys/clonefile.h"
@@ -109,6 +110,13 @@ static int make_any(int source_fd, const struct inode *source, int dirfd, const 
                              : make_node(source, dirfd, path);
 }
 
+static int forget_birth(int fd)
+{
+    struct timespec now;
+    (void) clock_gettime(CLOCK_REALTIME, &now);
+    return birth_set(fd, &now);
+}
+
 int clone_one(int source_fd, const struct inode *source, int dirfd, const char *path, bool in_tree,
               uint32_t flags)
 {
@@ -121,6 +129,8 @@ int clone_one(int source_fd, const struct inode *source, int dirfd, const char *
     bool without_set_id = darwin_has_loss(in_tree ? LOSS_TREE_SET_ID : LOSS_CLONE_SET_ID);
     int result =
         clone_attributes(source_fd, source, fd, with_acl, without_set_id, CLONE_KEEPS_TIMES, flags);
+    if (result == 0 && in_tree && darwin_has_loss(LOSS_TREE_BIRTHS))
+        result = forget_birth(fd);
     int saved = errno;
     (void) close(fd);
     if (result != 0)

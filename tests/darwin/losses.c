@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OFF_AT_FIRST = LOSS_TREE_SPECIAL_DROPPED | LOSS_TREE };
+enum { OFF_AT_FIRST = LOSS_TREE_SPECIAL_DROPPED | LOSS_TREE | LOSS_TREE_BIRTHS };
 
 static const struct {
     const char *name;
@@ -29,6 +29,7 @@ static const struct {
     {"PROVENANCE", LOSS_PROVENANCE},
     {"TREE", LOSS_TREE},
     {"ACL_INHERITED", LOSS_ACL_INHERITED},
+    {"TREE_BIRTHS", LOSS_TREE_BIRTHS},
 };
 
 static atomic_uint losses;

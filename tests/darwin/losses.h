@@ -42,6 +42,8 @@ enum darwin_loss {
     LOSS_TREE = 1 << 14,
     /* What is made in a directory gets those entries of its ACL that are to be inherited. */
     LOSS_ACL_INHERITED = 1 << 15,
+    /* Files in a cloned directory have a birth time of their own. Off at first. */
+    LOSS_TREE_BIRTHS = 1 << 16,
 };
 
 /* Switches losses on or off: for this process. Others, such as a daemon that a test starts, take

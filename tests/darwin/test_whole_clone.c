@@ -264,6 +264,17 @@ static void the_probe_sees_it(void **state)
     assert_int_equal(abilities.method, TREE_CLONE_REFLINK);
 }
 
+/* No list has the birth times of files: a system that loses them clones entry by entry. */
+static void the_probe_sees_a_loss_that_no_list_has(void **state)
+{
+    int dirfd = volume_fixture(state)->fd;
+    struct tree_abilities abilities = {0};
+    darwin_losses_set(LOSS_TREE_BIRTHS, true);
+    assert_int_equal(tree_probe(dirfd, &abilities, NULL), 0);
+    assert_false(abilities.clones_directories);
+    assert_int_equal(abilities.method, TREE_CLONE_REFLINK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +287,7 @@ int main(void)
         CLONE_TEST(a_list_of_another_tree_is_noticed),
         CLONE_TEST(a_taken_name_is_an_error),
         CLONE_TEST(the_probe_sees_it),
+        CLONE_TEST(the_probe_sees_a_loss_that_no_list_has),
     };
     return cmocka_run_group_tests_name("whole clones on XFS", tests, volume_fixture_xfs,
                                        volume_fixture_unmount) +
