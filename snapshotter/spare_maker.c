@@ -145,6 +145,9 @@ static int clone_tree(struct spare_maker *maker, int parent_dirfd, struct spare_
     spare->cloned = result.time;
     spare->entries = result.entries;
     (void) fault_point("spare.cloned");
+    /* By a descriptor of its own: what the root's is told, once, is for the flusher alone. */
+    if (rc == 0 && volume_flush(dirfd) != 0)
+        rc = error_errno(error, "cannot flush it to disk");
     return rc;
 }
 
@@ -153,8 +156,6 @@ static int make_tree(struct spare_maker *maker, struct making *making, int paren
 {
     struct snapshotter *snapshotter = maker->snapshotter;
     int rc = clone_tree(maker, parent_dirfd, making->spare, error);
-    if (rc == 0 && volume_flush(snapshotter->root->fd) != 0)
-        rc = error_errno(error, "cannot flush it to disk");
     if (rc == 0)
         rc = store_write(snapshotter->store, record_spare, making, error);
     (void) fault_point("spare.recorded");
