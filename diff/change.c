@@ -141,7 +141,7 @@ static int compare_data(struct changes *changes, const int fds[2], uint64_t size
 static bool known_equal(const struct changes *changes, const int fds[2], const struct os_stat *left,
                         const struct os_stat *right)
 {
-    return left->dev == right->dev &&
+    return !changes->reads_all && left->dev == right->dev &&
            extents_shared(fds[0], false, fds[1], changes_as_cloned(changes, right),
                           right->size_bytes);
 }

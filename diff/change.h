@@ -20,6 +20,7 @@
 struct changes {
     const struct timestamp *cloned; /* see diff/difference.h; may be NULL */
     const struct cancel *cancel;
+    bool reads_all; /* the file system is not asked */
     char *buffers[2];
 };
 

@@ -33,6 +33,7 @@ struct differ_options {
     struct layer_limits limits;
     enum layer_appledouble appledouble;
     bool file_flags;
+    bool reads_all; /* see diff/difference.h */
     struct collision_rules names;
     const struct differ_containerd *containerds; /* copied; may be none */
     size_t containerd_count;

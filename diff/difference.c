@@ -279,6 +279,7 @@ int layer_difference(const struct layer_difference_options *options, struct laye
 {
     owned(difference_clear) struct difference difference = {.options = options};
     changes_init(&difference.changes, options->cloned, options->cancel);
+    difference.changes.reads_all = options->reads_all;
     int code = open_trees(&difference, error);
     if (code != 0)
         return code;

@@ -30,6 +30,7 @@ struct layer_difference_options {
      * which was not set back since: what has an earlier change time is as it was cloned. NULL: not
      * known. */
     const struct timestamp *cloned;
+    bool reads_all; /* the volume cannot be trusted to know that two files share their data */
     bool has_epoch;
     int64_t epoch_seconds;       /* source_date_epoch: no time in the archive is later */
     const struct cancel *cancel; /* polled between files and blocks; may be NULL */

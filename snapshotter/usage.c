@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/volume.h"
 #include "snapshotter/internal.h"
 #include "tree/tree.h"
 
@@ -64,6 +65,8 @@ static int walk(struct snapshotter *snapshotter, const struct snapshot_record *r
     if (dirfd < 0)
         return error_errno(error, "cannot open the tree of snapshot %s", record->key);
     struct tree_usage usage = {0};
+    if (snapshotter->options.tells_private_sizes && record->kind == SNAPSHOT_COMMITTED)
+        (void) volume_flush(dirfd); /* what is not on disk has no size of its own yet */
     int rc = tree_measure(dirfd, "fs", record->parent[0] ? &record->cloned : NULL, cancel, &usage,
                           error);
     bool is_private = snapshotter->options.tells_private_sizes && !is_cloned(snapshotter, record);

@@ -26,7 +26,8 @@ static int clone_linked_entry(struct clone *clone, const struct clone_origin *or
     return code;
 }
 
-/* A bigger one is cloned in parts, by several threads, which can be stopped in between. */
+/* A bigger one is cloned in parts, by several threads, which can be stopped in between. An empty
+ * one is made as fast; with a single file the one call takes no longer than the two. */
 enum { WHOLE_MAX_ENTRIES = 200000 };
 
 /* Clones the directory with this path from the root, and all below it, by one call: 1, or 0 if it
@@ -40,7 +41,7 @@ static int clone_whole(struct clone *clone, const char *path, int source_dirfd,
         !fixups_find(clone->fixups, path, &begin, &end))
         return 0;
     struct fixup sum = fixups_sum(clone->fixups, begin, end);
-    if ((sum.what & FIXUP_SPECIAL) || sum.entries > WHOLE_MAX_ENTRIES)
+    if ((sum.what & FIXUP_SPECIAL) || sum.entries > WHOLE_MAX_ENTRIES || sum.entries == 0)
         return 0;
     if (cancel_requested(clone->cancel)) /* nothing stops the call */
         return error_set(error, ERROR_CANCELLED, "asked to stop");

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "tree/clone.h"
+#include "tree/facts_os.h"
 #include "tree/tree.h"
 #include "tree/whole_probe.h"
 
@@ -91,10 +92,30 @@ static bool tells_private_sizes(int dirfd)
            os_private_bytes(origin_fd, "", &shared) && shared == 0;
 }
 
+/* That a clone has its origin's data, that it has other data as soon as it was written to, and that
+ * two files which are no clones share nothing. */
+static bool tells_shared_data(int dirfd)
+{
+    char data[PROBE_BYTES];
+    owned(fd_close) int origin_fd = open_nameless(dirfd);
+    owned(fd_close) int stranger_fd = open_nameless(dirfd);
+    owned(fd_close) int clone_fd = -1;
+    memset(data, 's', sizeof data);
+    return origin_fd >= 0 && stranger_fd >= 0 &&
+           pwrite(origin_fd, data, sizeof data, 0) == PROBE_BYTES &&
+           pwrite(stranger_fd, data, sizeof data, 0) == PROBE_BYTES &&
+           clone_nameless(origin_fd, dirfd, &clone_fd) > 0 &&
+           facts_tells_what_is_shared(origin_fd, clone_fd) &&
+           !facts_tells_what_is_shared(origin_fd, stranger_fd) &&
+           pwrite(clone_fd, "x", 1, 0) == 1 && fsync(clone_fd) == 0 &&
+           !facts_tells_what_is_shared(origin_fd, clone_fd);
+}
+
 int tree_probe(int dirfd, struct tree_abilities *out_abilities, struct error *error)
 {
     *out_abilities = (struct tree_abilities){.clones_directories = whole_probe(dirfd),
-                                             .tells_private_sizes = tells_private_sizes(dirfd)};
+                                             .tells_private_sizes = tells_private_sizes(dirfd),
+                                             .tells_shared_data = tells_shared_data(dirfd)};
     return probe_files(dirfd, &out_abilities->method, error);
 }
 

@@ -29,6 +29,7 @@ struct tree_abilities {
     enum tree_clone_method method;
     bool clones_directories;  /* one call clones a directory and all below it */
     bool tells_private_sizes; /* what a file has for itself, once it is on disk */
+    bool tells_shared_data;   /* that two files have all their data in the same place */
 };
 
 /* Tries a real clone of a small file and of a small directory in dirfd, which has to keep what

@@ -132,10 +132,11 @@ static struct spelling_rules ask_spelling(const struct daemon *daemon)
 }
 
 static int open_differ(struct daemon *daemon, const struct options *options,
-                       const struct spelling_rules *spelling, struct error *error)
+                       const struct tree_abilities *abilities, struct error *error)
 {
     struct differ_options diff = options->diff;
-    diff.names.spelling = *spelling;
+    diff.names.spelling = ask_spelling(daemon);
+    diff.reads_all = !abilities->tells_shared_data;
     diff.containerds = options->containerds;
     diff.containerd_count = options->containerd_count;
     diff.containerd_address = defaults.containerd;
@@ -152,7 +153,6 @@ static int start(struct daemon *daemon, const struct options *options, struct er
     snapshots.clones_share_data = abilities.method == TREE_CLONE_REFLINK;
     snapshots.clones_directories = abilities.clones_directories;
     snapshots.tells_private_sizes = abilities.tells_private_sizes;
-    const struct spelling_rules spelling = ask_spelling(daemon);
     rc = trash_open(daemon->root.trash_fd, &daemon->trash, error);
     if (rc == 0)
         rc = snapshotter_open(daemon->store, &daemon->root, daemon->trash, &snapshots,
@@ -161,7 +161,7 @@ static int start(struct daemon *daemon, const struct options *options, struct er
         rc = content_open(daemon->store, &daemon->root, daemon->trash, &options->content,
                           &daemon->content, error);
     if (rc == 0)
-        rc = open_differ(daemon, options, &spelling, error);
+        rc = open_differ(daemon, options, &abilities, error);
     return rc == 0 ? start_serving(daemon, options, error) : rc;
 }
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -174,6 +175,7 @@ static void a_probe_tells_what_the_volume_can_do(void **state)
                                            : TREE_CLONE_COPY);
     assert_int_equal(abilities.clones_directories,
                      platform_is_darwin() && abilities.method == TREE_CLONE_REFLINK);
+    assert_int_equal(abilities.tells_shared_data, strcmp(fixture->kind, "xfs") == 0);
     assert_true(is_empty(fixture->fd));
 }
 
