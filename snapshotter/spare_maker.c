@@ -199,10 +199,14 @@ static void serve(struct spare_maker *maker, struct spare_record *spare)
         log_info("no spare of snapshot %s: %s", spare->parent, error.message);
     if (rc != 0)
         return;
-    log_debug("a spare of %s (%llu entries) is ready after %lld ms", spare->parent,
-              (unsigned long long) spare->entries, (long long) (clock_monotonic_ms() - started));
-    if (!pool_put(pool, spare))
+    owned(mem_free) char *parent = mem_strdup(spare->parent);
+    uint64_t entries = spare->entries;
+    if (!pool_put(pool, spare)) {
         discard(maker->snapshotter, spare);
+        return;
+    }
+    log_debug("a spare of %s (%llu entries) is ready after %lld ms", parent,
+              (unsigned long long) entries, (long long) (clock_monotonic_ms() - started));
 }
 
 static void work(struct spare_maker *maker, bool give_way)
