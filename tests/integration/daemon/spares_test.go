@@ -354,7 +354,7 @@ func TestKillAmidSparesLosesNothingAndLeavesNothing(t *testing.T) {
 	d := harness.Start(t, root, "--config", without)
 	checkWorkers(t, d, workers)
 	t.Logf("%d spares were made", spares)
-	if spares == 0 { // others come first, so a busy machine makes few
+	if rounds >= killRounds/8 && spares == 0 { // others come first, so a busy machine makes few
 		t.Errorf("no spare was made in %d rounds", rounds)
 	}
 }
