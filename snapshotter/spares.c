@@ -9,38 +9,61 @@
 #include "base/log.h"
 #include "snapshotter/internal.h"
 
-int spares_drop(struct store_txn *txn, const char *snapshotter, const char *parent,
-                struct id_list *out_trees, struct error *error)
+/* Gets each spare in turn; an error code ends that. */
+typedef int visitor(struct store_txn *txn, struct spare_record *spare, void *context,
+                    struct error *error);
+
+static int visit_all(struct store_txn *txn, visitor *visit, void *context, struct error *error)
 {
-    int found = 1;
-    for (uint64_t tree = 1; found > 0; tree++) {
+    int rc = 0;
+    for (uint64_t tree = 1; rc >= 0; tree++) {
         owned(spare_record_clear) struct spare_record spare = SPARE_RECORD_NULL;
-        found = store_spare_next(txn, tree, &spare, error);
-        if (found <= 0)
-            break;
+        rc = store_spare_next(txn, tree, &spare, error);
+        if (rc <= 0)
+            return rc;
         tree = spare.tree;
-        if (strcmp(spare.snapshotter, snapshotter) != 0 ||
-            (parent && strcmp(spare.parent, parent) != 0))
-            continue;
-        found = store_spare_delete(txn, spare.tree, error);
-        if (found > 0)
-            id_list_add(out_trees, spare.tree);
+        rc = visit(txn, &spare, context, error);
     }
-    return found < 0 ? found : 0;
+    return rc;
+}
+
+static int add_tree(struct store_txn *txn, struct spare_record *spare, void *context,
+                    struct error *error)
+{
+    (void) txn;
+    (void) error;
+    id_list_add(context, spare->tree);
+    return 0;
 }
 
 int spares_list(struct store_txn *txn, struct id_list *out_trees, struct error *error)
 {
-    int found = 1;
-    for (uint64_t tree = 1; found > 0; tree++) {
-        owned(spare_record_clear) struct spare_record spare = SPARE_RECORD_NULL;
-        found = store_spare_next(txn, tree, &spare, error);
-        if (found <= 0)
-            break;
-        tree = spare.tree;
-        id_list_add(out_trees, tree);
-    }
-    return found < 0 ? found : 0;
+    return visit_all(txn, add_tree, out_trees, error);
+}
+
+struct dropping {
+    const char *snapshotter;
+    const char *parent; /* NULL: any */
+    struct id_list *out_trees;
+};
+
+static int drop_matching(struct store_txn *txn, struct spare_record *spare, void *context,
+                         struct error *error)
+{
+    const struct dropping *dropping = context;
+    if (strcmp(spare->snapshotter, dropping->snapshotter) != 0 ||
+        (dropping->parent && strcmp(spare->parent, dropping->parent) != 0))
+        return 0;
+    id_list_add(dropping->out_trees, spare->tree);
+    return store_spare_delete(txn, spare->tree, error);
+}
+
+int spares_drop(struct store_txn *txn, const char *snapshotter, const char *parent,
+                struct id_list *out_trees, struct error *error)
+{
+    struct dropping dropping = {
+        .snapshotter = snapshotter, .parent = parent, .out_trees = out_trees};
+    return visit_all(txn, drop_matching, &dropping, error);
 }
 
 struct loading {
@@ -67,43 +90,40 @@ static int is_good(struct store_txn *txn, const struct loading *loading,
     return found <= 0 ? found : parent.kind == SNAPSHOT_COMMITTED;
 }
 
+static int drop_unless_good(struct store_txn *txn, struct spare_record *spare, void *context,
+                            struct error *error)
+{
+    struct loading *loading = context;
+    int good = is_good(txn, loading, spare, error);
+    if (good != 0)
+        return good;
+    loading->dropped++;
+    return store_spare_delete(txn, spare->tree, error);
+}
+
 static int drop_bad(struct store_txn *txn, void *context, struct error *error)
 {
     struct loading *loading = context;
-    int rc = 1;
     loading->dropped = 0;
-    for (uint64_t tree = 1; rc > 0; tree++) {
-        owned(spare_record_clear) struct spare_record spare = SPARE_RECORD_NULL;
-        rc = store_spare_next(txn, tree, &spare, error);
-        if (rc <= 0)
-            break;
-        tree = spare.tree;
-        int good = is_good(txn, loading, &spare, error);
-        if (good == 0)
-            rc = store_spare_delete(txn, tree, error);
-        else if (good < 0)
-            rc = good;
-        loading->dropped += good == 0;
-    }
-    return rc < 0 ? rc : 0;
+    return visit_all(txn, drop_unless_good, loading, error);
 }
 
-/* They count as used now: nobody knows when they were. */
+/* It counts as used now: nobody knows when it was. */
+static int give_to_pool(struct store_txn *txn, struct spare_record *spare, void *context,
+                        struct error *error)
+{
+    (void) txn;
+    (void) error;
+    (void) pool_note_use(context, spare->snapshotter, spare->parent, clock_monotonic_ms());
+    (void) pool_put(context, spare);
+    return 0;
+}
+
 static int fill_pool(struct store *store, struct pool *pool, struct error *error)
 {
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
     int rc = store_read_begin(store, &txn, error);
-    int64_t now_ms = clock_monotonic_ms();
-    for (uint64_t tree = 1; rc == 0; tree++) {
-        owned(spare_record_clear) struct spare_record spare = SPARE_RECORD_NULL;
-        int found = store_spare_next(&txn, tree, &spare, error);
-        if (found <= 0)
-            return found;
-        tree = spare.tree;
-        pool_note_use(pool, spare.snapshotter, spare.parent, now_ms);
-        (void) pool_put(pool, &spare);
-    }
-    return rc;
+    return rc == 0 ? visit_all(&txn, give_to_pool, pool, error) : rc;
 }
 
 int spares_load(struct store *store, const struct store_root *root, struct pool *pool,
