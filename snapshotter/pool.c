@@ -119,13 +119,34 @@ static struct parent *touch(struct pool *pool, const char *snapshotter, const ch
     return parent;
 }
 
-void pool_note_use(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
+static unsigned wanted(const struct parent *parent, int64_t now_ms)
+{
+    unsigned count = 0;
+    unsigned known = parent->use_count < PARENT_SPARES_MAX ? parent->use_count : PARENT_SPARES_MAX;
+    if (now_ms - parent->used_ms > IDLE_MS)
+        return 0;
+    for (unsigned i = 0; i < known; i++)
+        count += now_ms - parent->uses_ms[i] <= BURST_MS;
+    uint64_t most = parent->entries > 0 ? PARENT_ENTRIES_MAX / parent->entries : PARENT_SPARES_MAX;
+    if (count > most)
+        count = (unsigned) most;
+    return count > 0 ? count : 1;
+}
+
+static bool wants(const struct parent *parent, int64_t now_ms)
+{
+    return now_ms >= parent->wanted_ms && parent->count < wanted(parent, now_ms);
+}
+
+bool pool_note_use(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
 {
     (void) pthread_mutex_lock(&pool->lock);
     struct parent *used = touch(pool, snapshotter, parent);
     used->used_ms = now_ms;
     used->uses_ms[used->use_count++ % PARENT_SPARES_MAX] = now_ms;
+    bool wants_one = wants(used, now_ms);
     (void) pthread_mutex_unlock(&pool->lock);
+    return wants_one;
 }
 
 void pool_note_top(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
@@ -215,20 +236,6 @@ bool pool_put(struct pool *pool, struct spare_record *take_spare)
     return room;
 }
 
-static unsigned wanted(const struct parent *parent, int64_t now_ms)
-{
-    unsigned count = 0;
-    unsigned known = parent->use_count < PARENT_SPARES_MAX ? parent->use_count : PARENT_SPARES_MAX;
-    if (now_ms - parent->used_ms > IDLE_MS)
-        return 0;
-    for (unsigned i = 0; i < known; i++)
-        count += now_ms - parent->uses_ms[i] <= BURST_MS;
-    uint64_t most = parent->entries > 0 ? PARENT_ENTRIES_MAX / parent->entries : PARENT_SPARES_MAX;
-    if (count > most)
-        count = (unsigned) most;
-    return count > 0 ? count : 1;
-}
-
 bool pool_is_empty(struct pool *pool)
 {
     (void) pthread_mutex_lock(&pool->lock);
@@ -244,7 +251,7 @@ bool pool_wants(struct pool *pool, int64_t now_ms, char **out_snapshotter, char 
     bool full = pool->spare_count >= SPARES_MAX || pool->entries >= ENTRIES_MAX;
     for (const struct parent *parent = pool->first; parent && !found && !full;
          parent = parent->next) {
-        found = now_ms >= parent->wanted_ms && parent->count < wanted(parent, now_ms);
+        found = wants(parent, now_ms);
         if (found) {
             *out_snapshotter = mem_strdup(parent->snapshotter);
             *out_parent = mem_strdup(parent->key);

@@ -21,8 +21,8 @@ struct pool;
 struct pool *pool_new(void);
 void pool_free(struct pool *pool); /* NULL is allowed */
 
-/* A container or a build step starts from the snapshot. */
-void pool_note_use(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms);
+/* A container or a build step starts from the snapshot. True if it wants a spare now. */
+bool pool_note_use(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms);
 
 /* An unpacker has committed the snapshot: the top of an image, unless it goes on upon it soon,
  * which pool_note_layer says. */

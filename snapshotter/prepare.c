@@ -137,7 +137,7 @@ static int record_tree(struct store_txn *txn, void *context, struct error *error
     return rc;
 }
 
-static int prepare_reserved(struct preparation *preparation, const struct cancel *cancel,
+static int clone_and_record(struct preparation *preparation, const struct cancel *cancel,
                             struct error *error)
 {
     struct snapshotter *snapshotter = preparation->snapshotter;
@@ -149,6 +149,8 @@ static int prepare_reserved(struct preparation *preparation, const struct cancel
         rc = store_write(snapshotter->store, record_tree, preparation, error);
     if (rc != 0 && preparation->tree)
         snapshotter_trash_tree(snapshotter, preparation->tree);
+    if (rc == ERROR_NO_SPACE)
+        spare_maker_give_way(snapshotter->spare_maker);
     if (rc == 0) {
         (void) fault_point("prepare.recorded");
         flusher_wake(snapshotter->flusher);
@@ -156,24 +158,11 @@ static int prepare_reserved(struct preparation *preparation, const struct cancel
     return rc;
 }
 
-/* The parent stays while it is being cloned. */
-static int prepare_held(struct preparation *preparation, const struct cancel *cancel,
-                        struct error *error)
-{
-    struct pins *pins = preparation->snapshotter->pins;
-    const struct snapshot_request *request = preparation->request;
-    if (!request->parent[0])
-        return prepare_reserved(preparation, cancel, error);
-    pins_hold(pins, request->snapshotter, request->parent);
-    int rc = prepare_reserved(preparation, cancel, error);
-    pins_unhold(pins, request->snapshotter, request->parent);
-    return rc;
-}
-
 /* A view of its parent's tree is a record and nothing else. */
 static int record_view(struct store_txn *txn, void *context, struct error *error)
 {
-    const struct snapshot_request *request = context;
+    const struct preparation *preparation = context;
+    const struct snapshot_request *request = preparation->request;
     owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
     int rc = snapshot_find_parent(txn, request->snapshotter, request->parent, &parent, error);
     if (rc == 0)
@@ -202,11 +191,14 @@ static int record_taken(struct store_txn *txn, void *context, struct error *erro
 }
 
 /* The spare is put back if it was not used. */
-static int take_spare(struct preparation *preparation, struct error *error)
+static int take_spare(struct preparation *preparation, const struct cancel *cancel,
+                      struct error *error)
 {
     struct snapshotter *snapshotter = preparation->snapshotter;
     const struct snapshot_request *request = preparation->request;
     owned(spare_record_clear) struct spare_record spare = SPARE_RECORD_NULL;
+    if (cancel_requested(cancel))
+        return error_set(error, ERROR_CANCELLED, "the client has gone");
     if (!pool_take(snapshotter->pool, request->snapshotter, request->parent, &spare))
         return 1;
     preparation->tree = spare.tree;
@@ -216,20 +208,8 @@ static int take_spare(struct preparation *preparation, struct error *error)
     (void) fault_point("spare.taken");
     if (rc < 0)
         (void) pool_put(snapshotter->pool, &spare);
-    return rc;
-}
-
-static int take_spare_reserved(struct preparation *preparation, struct error *error)
-{
-    struct pins *pins = preparation->snapshotter->pins;
-    const struct snapshot_request *request = preparation->request;
-    int rc = pins_reserve(pins, request->snapshotter, request->key, error);
-    if (rc != 0)
-        return rc;
-    pins_hold(pins, request->snapshotter, request->parent);
-    rc = take_spare(preparation, error);
-    pins_unhold(pins, request->snapshotter, request->parent);
-    pins_release(pins, request->snapshotter, request->key);
+    if (rc == 0)
+        flusher_wake(snapshotter->flusher);
     return rc;
 }
 
@@ -248,29 +228,39 @@ static void note_use(const struct preparation *preparation)
         return;
     if (snapshot_is_of_unpacker(request->key, request->labels))
         pool_note_layer(snapshotter->pool, request->snapshotter, request->parent);
-    else
-        pool_note_use(snapshotter->pool, request->snapshotter, request->parent,
-                      clock_monotonic_ms());
-    spare_maker_wake(snapshotter->spare_maker);
+    else if (pool_note_use(snapshotter->pool, request->snapshotter, request->parent,
+                           clock_monotonic_ms()))
+        spare_maker_wake(snapshotter->spare_maker);
 }
 
-static int make_unless_taken(struct preparation *preparation, const struct cancel *cancel,
-                             struct snapshot_mount *out_mount, struct error *error)
+static int show_parent(struct preparation *preparation, const struct cancel *cancel,
+                       struct error *error)
 {
-    struct snapshotter *snapshotter = preparation->snapshotter;
+    (void) cancel;
+    return store_write(preparation->snapshotter->store, record_view, preparation, error);
+}
+
+/* One of the ways to make a snapshot. Returns 1 if it is not open here. */
+typedef int making(struct preparation *preparation, const struct cancel *cancel,
+                   struct error *error);
+
+/* The key is reserved meanwhile, and a parent that is cloned stays. */
+static int make_pinned(struct preparation *preparation, making *run, const struct cancel *cancel,
+                       struct error *error)
+{
+    struct pins *pins = preparation->snapshotter->pins;
     const struct snapshot_request *request = preparation->request;
-    int rc = pins_reserve(snapshotter->pins, request->snapshotter, request->key, error);
+    int rc = pins_reserve(pins, request->snapshotter, request->key, error);
     if (rc != 0)
         return rc;
-    rc = has_own_tree(preparation)
-             ? prepare_held(preparation, cancel, error)
-             : store_write(snapshotter->store, record_view, (void *) request, error);
-    pins_release(snapshotter->pins, request->snapshotter, request->key);
-    if (rc == 0 && has_own_tree(preparation))
-        note_use(preparation);
-    return rc == 0
-               ? snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount, error)
-               : rc;
+    bool holds = request->parent[0] && has_own_tree(preparation);
+    if (holds)
+        pins_hold(pins, request->snapshotter, request->parent);
+    rc = run(preparation, cancel, error);
+    if (holds)
+        pins_unhold(pins, request->snapshotter, request->parent);
+    pins_release(pins, request->snapshotter, request->key);
+    return rc;
 }
 
 /*
@@ -285,62 +275,62 @@ static int taken_answer(const struct snapshot_request *request, int rc, struct e
                : rc;
 }
 
-static int make(struct preparation *preparation, const struct cancel *cancel,
+static int make(struct preparation *preparation, making *run, const struct cancel *cancel,
                 struct snapshot_mount *out_mount, struct error *error)
 {
-    int rc = make_unless_taken(preparation, cancel, out_mount, error);
-    return taken_answer(preparation->request, rc, error);
-}
-
-static int make_of_spare(struct preparation *preparation, const struct cancel *cancel,
-                         struct snapshot_mount *out_mount, struct error *error)
-{
-    struct snapshotter *snapshotter = preparation->snapshotter;
     const struct snapshot_request *request = preparation->request;
-    if (!snapshotter->pool || !request->parent[0] || !has_own_tree(preparation))
-        return 1;
-    if (cancel_requested(cancel))
-        return error_set(error, ERROR_CANCELLED, "the client has gone");
-    int rc = take_spare_reserved(preparation, error);
+    int rc = make_pinned(preparation, run, cancel, error);
     if (rc != 0)
         return taken_answer(request, rc, error);
-    note_use(preparation);
-    flusher_wake(snapshotter->flusher);
-    return snapshot_mounts(snapshotter, request->snapshotter, request->key, out_mount, error);
+    if (has_own_tree(preparation))
+        note_use(preparation);
+    return snapshot_mounts(preparation->snapshotter, request->snapshotter, request->key, out_mount,
+                           error);
+}
+
+static int make_now(struct snapshotter *snapshotter, enum snapshot_kind kind,
+                    const struct snapshot_request *request, const struct cancel *cancel,
+                    struct snapshot_mount *out_mount, struct error *error)
+{
+    struct preparation preparation = {.snapshotter = snapshotter, .request = request, .kind = kind};
+    making *run = has_own_tree(&preparation) ? clone_and_record : show_parent;
+    return make(&preparation, run, cancel, out_mount, error);
+}
+
+static int make_of_spare(struct snapshotter *snapshotter, enum snapshot_kind kind,
+                         const struct snapshot_request *request, const struct cancel *cancel,
+                         struct snapshot_mount *out_mount, struct error *error)
+{
+    struct preparation preparation = {.snapshotter = snapshotter, .request = request, .kind = kind};
+    if (!snapshotter->pool || !request->parent[0] || !has_own_tree(&preparation))
+        return 1;
+    return make(&preparation, take_spare, cancel, out_mount, error);
 }
 
 int snapshot_prepare_of_spare(struct snapshotter *snapshotter,
                               const struct snapshot_request *request, const struct cancel *cancel,
                               struct snapshot_mount *out_mount, struct error *error)
 {
-    struct preparation preparation = {
-        .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_ACTIVE};
-    return make_of_spare(&preparation, cancel, out_mount, error);
+    return make_of_spare(snapshotter, SNAPSHOT_ACTIVE, request, cancel, out_mount, error);
 }
 
 int snapshot_view_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
                            const struct cancel *cancel, struct snapshot_mount *out_mount,
                            struct error *error)
 {
-    struct preparation preparation = {
-        .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_VIEW};
-    return make_of_spare(&preparation, cancel, out_mount, error);
+    return make_of_spare(snapshotter, SNAPSHOT_VIEW, request, cancel, out_mount, error);
 }
 
 int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,
                      const struct cancel *cancel, struct snapshot_mount *out_mount,
                      struct error *error)
 {
-    struct preparation preparation = {
-        .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_ACTIVE};
-    return make(&preparation, cancel, out_mount, error);
+    return make_now(snapshotter, SNAPSHOT_ACTIVE, request, cancel, out_mount, error);
 }
 
 int snapshot_view(struct snapshotter *snapshotter, const struct snapshot_request *request,
                   const struct cancel *cancel, struct snapshot_mount *out_mount,
                   struct error *error)
 {
-    struct preparation preparation = {
-        .snapshotter = snapshotter, .request = request, .kind = SNAPSHOT_VIEW};
-    return make(&preparation, cancel, out_mount, error);
+    return make_now(snapshotter, SNAPSHOT_VIEW, request, cancel, out_mount, error);
 }

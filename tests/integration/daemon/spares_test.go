@@ -251,6 +251,25 @@ func TestTheTopOfAnImageGetsASpare(t *testing.T) {
 	awaitSpares(t, d, 1, known...)
 }
 
+// A Prepare that finds the volume full has spares make room.
+func TestSparesGiveWayWhenSpaceIsShort(t *testing.T) {
+	harness.NeedFaults(t)
+	d, s, known, spare := startWithSpare(t)
+	dir, err := s.Prepare("work", "")
+	must(t, err)
+	must(t, harness.Files{"a": "a"}.Write(dir))
+	must(t, s.Commit("small", "work"))
+	known = append(known, treeOf(t, d, dir))
+	harness.StopClean(t, d)
+	d, err = harness.Launch(harness.Options{Root: d.Root, Fault: "tree.clone.file=28"})
+	must(t, err)
+	defer d.Kill()
+	equal(t, "the spare is still there", treesOf(t, d)[spare], true)
+	_, err = d.Snapshots("clonefs").Prepare("child", "small")
+	fails(t, err, codes.ResourceExhausted)
+	awaitSpares(t, d, 0, known...)
+}
+
 func TestForgettingASnapshotterForgetsItsSpares(t *testing.T) {
 	d, _, _, _ := startWithSpare(t)
 	harness.StopClean(t, d)
