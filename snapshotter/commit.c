@@ -119,6 +119,6 @@ int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_reque
     flusher_wake(snapshotter->flusher);
     if (commit.of_unpacker)
         note_top(snapshotter, request->snapshotter, request->key);
-    snapshot_measure_later(snapshotter, request->snapshotter, request->key);
+    snapshot_after_commit(snapshotter, request->snapshotter, request->key);
     return 0;
 }

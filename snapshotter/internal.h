@@ -23,7 +23,7 @@ struct snapshotter {
     struct trash *trash;
     struct flusher *flusher;
     struct usage_cache *usage;
-    struct lane *background; /* measures committed snapshots */
+    struct lane *background; /* snapshot_after_commit */
     struct pool *pool;       /* NULL: no spares */
     struct spare_maker *spare_maker;
     struct cancel stopping;
@@ -65,8 +65,8 @@ int snapshot_mount_of(struct snapshotter *snapshotter, struct store_txn *txn,
 void snapshot_usage_keep(struct snapshotter *snapshotter, const struct snapshot_record *measured,
                          struct snapshot_usage usage, int64_t walk_ms);
 
-/* Queues the measuring of a snapshot that was just committed. */
-void snapshot_measure_later(struct snapshotter *snapshotter, const char *name, const char *key);
+/* Queues what is left to do for a snapshot that was just committed: its usage, its fix-up list. */
+void snapshot_after_commit(struct snapshotter *snapshotter, const char *name, const char *key);
 
 /* Clones the tree in parent_dirfd, of a committed snapshot, into dirfd, by its fix-up list where
  * there is one that fits; options have none. As tree_clone otherwise. */

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -127,39 +125,4 @@ int snapshot_usage_measure(struct snapshotter *snapshotter, const char *name, co
     }
     struct measured measured = {.record = &record, .usage = *out_usage};
     return store_write(snapshotter->store, record_usage, &measured, error);
-}
-
-struct measurement {
-    struct lane_job job;
-    struct snapshotter *snapshotter;
-    char *name;
-    char *key;
-};
-
-/* Failing is no harm: the next Usage call measures it. */
-static void run_measurement(struct lane_job *job)
-{
-    struct measurement *measurement = (struct measurement *) job;
-    struct snapshotter *snapshotter = measurement->snapshotter;
-    struct snapshot_usage usage;
-    struct error error = {0};
-    if (!cancel_requested(&snapshotter->stopping) &&
-        snapshot_usage_measure(snapshotter, measurement->name, measurement->key,
-                               &snapshotter->stopping, &usage, &error) != 0)
-        log_debug("measuring %s: %s", measurement->key, error.message);
-    if (!cancel_requested(&snapshotter->stopping))
-        snapshot_record_fixups(snapshotter, measurement->name, measurement->key);
-    mem_free(&measurement->name);
-    mem_free(&measurement->key);
-    free(measurement);
-}
-
-void snapshot_measure_later(struct snapshotter *snapshotter, const char *name, const char *key)
-{
-    struct measurement *measurement = mem_alloc(sizeof *measurement);
-    *measurement = (struct measurement){.job = {.run = run_measurement},
-                                        .snapshotter = snapshotter,
-                                        .name = mem_strdup(name),
-                                        .key = mem_strdup(key)};
-    lane_put(snapshotter->background, &measurement->job);
 }
