@@ -67,19 +67,8 @@ int store_ingest_delete(struct store_txn *txn, uint64_t id, struct error *error)
 int store_ingest_next(struct store_txn *txn, uint64_t min_id, struct ingest_record *out_record,
                       struct error *error)
 {
-    MDB_cursor *cursor = NULL;
-    int rc = mdb_cursor_open(txn->mdb, txn->store->tables[TABLE_INGESTS], &cursor);
-    if (rc != 0)
-        return store_raise(error, rc, "cannot list the ingests");
-    size_t id = min_id;
-    MDB_val key = value_of(&id, sizeof id);
     MDB_val value;
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    mdb_cursor_close(cursor);
-    if (rc == MDB_NOTFOUND)
-        return 0;
-    if (rc != 0)
-        return store_raise(error, rc, "cannot list the ingests");
-    rc = unpack(read_u64(&key), &value, out_record, error);
-    return rc == 0 ? 1 : rc;
+    int found = store_get_from(txn, TABLE_INGESTS, &min_id, &value, error);
+    int rc = found > 0 ? unpack(min_id, &value, out_record, error) : 0;
+    return rc == 0 ? found : rc;
 }

@@ -59,6 +59,10 @@ int store_raise(struct error *error, int mdb_rc, const char *what);
 /* Get: 1 found, 0 not, negative. The value is borrowed until the transaction ends. */
 int store_get(struct store_txn *txn, enum store_table table, MDB_val *key, MDB_val *out_value,
               struct error *error);
+/* The first entry of an MDB_INTEGERKEY table whose id is at least *inout_id: 1, its id and its
+ * value, borrowed as store_get's, or 0. */
+int store_get_from(struct store_txn *txn, enum store_table table, uint64_t *inout_id,
+                   MDB_val *out_value, struct error *error);
 int store_put(struct store_txn *txn, enum store_table table, MDB_val *key, MDB_val *value,
               struct error *error);
 /* 0 also if there was nothing. value selects one duplicate, or is NULL. */

@@ -58,25 +58,14 @@ static int unpack(uint64_t tree, const MDB_val *value, struct spare_record *out_
                                         .clone_epoch = message->clone_epoch,
                                         .entries = message->entries};
     message_room_clear(&room);
-    return 1;
+    return 0;
 }
 
 int store_spare_next(struct store_txn *txn, uint64_t tree, struct spare_record *out_record,
                      struct error *error)
 {
-    MDB_cursor *cursor = NULL;
-    int rc = mdb_cursor_open(txn->mdb, txn->store->tables[TABLE_SPARES], &cursor);
-    if (rc != 0)
-        return store_raise(error, rc, "cannot list the spares");
-    size_t id = tree;
-    MDB_val key = value_of(&id, sizeof id);
     MDB_val value;
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    int answer = 0;
-    if (rc == 0)
-        answer = unpack(read_u64(&key), &value, out_record, error);
-    else if (rc != MDB_NOTFOUND)
-        answer = store_raise(error, rc, "cannot list the spares");
-    mdb_cursor_close(cursor);
-    return answer;
+    int found = store_get_from(txn, TABLE_SPARES, &tree, &value, error);
+    int rc = found > 0 ? unpack(tree, &value, out_record, error) : 0;
+    return rc == 0 ? found : rc;
 }

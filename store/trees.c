@@ -10,20 +10,8 @@
 
 int store_tree_next(struct store_txn *txn, uint64_t *inout_tree, struct error *error)
 {
-    MDB_cursor *cursor = NULL;
-    int rc = mdb_cursor_open(txn->mdb, txn->store->tables[TABLE_TREES], &cursor);
-    if (rc != 0)
-        return store_raise(error, rc, "cannot list the trees");
-    size_t tree = *inout_tree;
-    MDB_val key = value_of(&tree, sizeof tree);
-    MDB_val value;
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    if (rc == 0)
-        *inout_tree = read_u64(&key);
-    mdb_cursor_close(cursor);
-    if (rc == MDB_NOTFOUND)
-        return 0;
-    return rc == 0 ? 1 : store_raise(error, rc, "cannot list the trees");
+    MDB_val owner;
+    return store_get_from(txn, TABLE_TREES, inout_tree, &owner, error);
 }
 
 int store_tree_owner(struct store_txn *txn, uint64_t tree, struct snapshot_record *out_record,

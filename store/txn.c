@@ -80,6 +80,24 @@ int store_get(struct store_txn *txn, enum store_table table, MDB_val *key, MDB_v
     return rc == 0 ? 1 : store_raise(error, rc, "cannot read the metadata");
 }
 
+int store_get_from(struct store_txn *txn, enum store_table table, uint64_t *inout_id,
+                   MDB_val *out_value, struct error *error)
+{
+    MDB_cursor *cursor = NULL;
+    size_t id = *inout_id;
+    MDB_val key = value_of(&id, sizeof id);
+    int rc = mdb_cursor_open(txn->mdb, txn->store->tables[table], &cursor);
+    if (rc != 0)
+        return store_raise(error, rc, "cannot list the metadata");
+    rc = mdb_cursor_get(cursor, &key, out_value, MDB_SET_RANGE);
+    if (rc == 0)
+        *inout_id = read_u64(&key);
+    mdb_cursor_close(cursor);
+    if (rc == MDB_NOTFOUND)
+        return 0;
+    return rc == 0 ? 1 : store_raise(error, rc, "cannot list the metadata");
+}
+
 int store_put(struct store_txn *txn, enum store_table table, MDB_val *key, MDB_val *value,
               struct error *error)
 {
