@@ -108,7 +108,7 @@ $(BIN)/clonefsd: $(OBJS)
 
 ifneq ($(EMULATED),)
 $(patsubst %.c,$(OUT)/%.o,$(filter-out %_linux.c,$(SOURCES) $(DAEMON_SOURCES)) $(EMULATION_TESTS) \
-	tests/unit/test_rpc_client.c): \
+	tests/unit/test_rpc_client.c tests/unit/raw_peer.c): \
 	AS_DARWIN := -Itests/darwin/include -include darwin.h
 endif
 
