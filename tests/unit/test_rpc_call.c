@@ -18,234 +18,18 @@
 #include "rpc/call.h"
 #include "rpc/server.h"
 #include "rpc_client.h"
+#include "tests/unit/call_service.h"
 
 typedef Containerd__Services__Content__V1__WriteContentRequest write_request;
-typedef Containerd__Services__Content__V1__WriteContentResponse write_response;
 typedef Containerd__Services__Content__V1__ReadContentRequest read_request;
 typedef Containerd__Services__Content__V1__ReadContentResponse read_response;
 
-#define WRITE_REQUEST (&containerd__services__content__v1__write_content_request__descriptor)
-#define WRITE_RESPONSE (&containerd__services__content__v1__write_content_response__descriptor)
-#define READ_REQUEST (&containerd__services__content__v1__read_content_request__descriptor)
 #define READ_RESPONSE (&containerd__services__content__v1__read_content_response__descriptor)
 
-enum {
-    WRITE_DATA = 6, /* numbers of fields */
-    READ_DATA = 2,
-    CHUNK = 256 << 10,
-    MESSAGE_MAX = 16 << 20,
-    MANY = 1000
-};
-
-/* A service that counts what happens to it. */
-struct service {
-    atomic_uint opened;   /* states made */
-    atomic_uint released; /* states released */
-    atomic_uint half_closed;
-    atomic_uint cut;
-    atomic_uint wrong; /* ends that were told wrongly */
-    atomic_bool gate;  /* lets long calls go on */
-    atomic_uint ran;   /* delays that are over */
-};
-
-struct stream_state {
-    struct service *service;
-    int64_t received;
-    int64_t left; /* to send */
-};
-
-static void release_state(void *state)
-{
-    struct stream_state *stream = state;
-    atomic_fetch_add(&stream->service->released, 1);
-    free(stream);
-}
-
-static struct stream_state *state_of(struct rpc_call *call)
-{
-    struct stream_state *stream = rpc_call_state(call);
-    if (stream)
-        return stream;
-    stream = mem_alloc(sizeof *stream);
-    stream->service = rpc_call_service(call);
-    atomic_fetch_add(&stream->service->opened, 1);
-    rpc_call_set_state(call, stream, release_state);
-    return stream;
-}
-
-/* Counts and answers the end of a client's stream. */
-static void end_stream(struct rpc_call *call)
-{
-    struct stream_state *stream = state_of(call);
-    if (!cancel_requested(rpc_call_cancel(call))) {
-        atomic_fetch_add(&stream->service->half_closed, 1);
-        rpc_call_finish(call);
-        return;
-    }
-    atomic_fetch_add(&stream->service->cut, 1);
-    struct error error = {0};
-    (void) error_set(&error, ERROR_CANCELLED, "cut");
-    rpc_call_fail(call, &error);
-}
-
-/* Echo: each message comes back with its offset and data. */
-
-static void echo_received(struct rpc_call *call);
-
-static void echo_next(struct rpc_call *call)
-{
-    (void) state_of(call);
-    rpc_call_receive(call, RPC_LANE_BULK, echo_received);
-}
-
-static void echo_received(struct rpc_call *call)
-{
-    const write_request *request = rpc_call_request(call);
-    if (!request) {
-        end_stream(call);
-        return;
-    }
-    const struct iovec *segments = NULL;
-    size_t count = rpc_call_request_payload(call, &segments);
-    size_t size = 0;
-    for (size_t i = 0; i < count; i++)
-        size += segments[i].iov_len;
-    struct rpc_payload *payload = rpc_payload_new(size + 10);
-    uint8_t *at = rpc_payload_data(payload);
-    for (size_t i = 0; i < count; i++) {
-        memcpy(at, segments[i].iov_base, segments[i].iov_len);
-        at += segments[i].iov_len;
-    }
-    rpc_payload_shrink(payload, size);
-    read_response response = CONTAINERD__SERVICES__CONTENT__V1__READ_CONTENT_RESPONSE__INIT;
-    response.offset = request->offset + (int64_t) request->data.len; /* its data is empty */
-    rpc_call_send_payload(call, &response.base, READ_DATA, payload, RPC_LANE_BULK, echo_next);
-}
-
-/* Sink: counts messages up to the end; a message says by total how many there are, and by offset
- * whether a half-close follows. The payload is unpacked. */
-
-static void sink_received(struct rpc_call *call);
-
-static void sink_next(struct rpc_call *call)
-{
-    (void) state_of(call);
-    rpc_call_receive(call, RPC_LANE_QUICK, sink_received);
-}
-
-static void sink_received(struct rpc_call *call)
-{
-    struct stream_state *stream = state_of(call);
-    const write_request *request = rpc_call_request(call);
-    if (request) {
-        stream->received++;
-        stream->left = request->offset ? request->total - stream->received : -1;
-        sink_next(call);
-        return;
-    }
-    if (!cancel_requested(rpc_call_cancel(call)) && (stream->received == 0 || stream->left != 0))
-        atomic_fetch_add(&stream->service->wrong, 1);
-    end_stream(call);
-}
-
-/* Source: size bytes in chunks, the last one with the status. */
-
-static void source_next(struct rpc_call *call)
-{
-    const read_request *request = rpc_call_request(call);
-    struct stream_state *stream = rpc_call_state(call);
-    if (!stream) {
-        stream = state_of(call);
-        stream->left = request->size;
-    }
-    if (cancel_requested(rpc_call_cancel(call))) {
-        end_stream(call);
-        return;
-    }
-    size_t size = stream->left < CHUNK ? (size_t) stream->left : CHUNK;
-    struct rpc_payload *payload = rpc_payload_new(size);
-    memset(rpc_payload_data(payload), 'x', size);
-    read_response response = CONTAINERD__SERVICES__CONTENT__V1__READ_CONTENT_RESPONSE__INIT;
-    response.offset = request->size - stream->left;
-    stream->left -= (int64_t) size;
-    if (stream->left > 0)
-        rpc_call_send_payload(call, &response.base, READ_DATA, payload, RPC_LANE_BULK, source_next);
-    else
-        rpc_call_reply_payload(call, &response.base, READ_DATA, payload);
-}
-
-/* Delay: answers after offset milliseconds. */
-
-static void delay_over(struct rpc_call *call)
-{
-    struct stream_state *stream = state_of(call);
-    atomic_fetch_add(&stream->service->ran, 1);
-    read_response response = CONTAINERD__SERVICES__CONTENT__V1__READ_CONTENT_RESPONSE__INIT;
-    rpc_call_reply(call, &response.base);
-}
-
-static void delay(struct rpc_call *call)
-{
-    (void) state_of(call);
-    const read_request *request = rpc_call_request(call);
-    rpc_call_delay(call, (unsigned) request->offset, RPC_LANE_QUICK, delay_over);
-}
-
-/* Long: with an offset it waits for the gate on the lane with that number, a long one. */
-
-static void long_step(struct rpc_call *call)
-{
-    struct service *service = rpc_call_service(call);
-    while (!atomic_load(&service->gate) && !cancel_requested(rpc_call_cancel(call)))
-        (void) usleep(1000);
-    read_response response = CONTAINERD__SERVICES__CONTENT__V1__READ_CONTENT_RESPONSE__INIT;
-    rpc_call_reply(call, &response.base);
-}
-
-static void long_or_short(struct rpc_call *call)
-{
-    const read_request *request = rpc_call_request(call);
-    read_response response = CONTAINERD__SERVICES__CONTENT__V1__READ_CONTENT_RESPONSE__INIT;
-    if (request->offset)
-        rpc_call_continue(call, (enum rpc_lane) request->offset, long_step);
-    else
-        rpc_call_reply(call, &response.base);
-}
-
-static const struct rpc_method methods[] = {
-    {.path = "/test/Echo",
-     .kind = RPC_BIDI,
-     .request = WRITE_REQUEST,
-     .lane = RPC_LANE_INSTANT,
-     .step = echo_next,
-     .payload_field = WRITE_DATA,
-     .max_live = 2 * MANY},
-    {.path = "/test/Sink",
-     .kind = RPC_BIDI,
-     .request = WRITE_REQUEST,
-     .lane = RPC_LANE_QUICK,
-     .step = sink_next,
-     .max_live = 2 * MANY},
-    {.path = "/test/Source",
-     .kind = RPC_SERVER_STREAM,
-     .request = READ_REQUEST,
-     .lane = RPC_LANE_BULK,
-     .step = source_next},
-    {.path = "/test/Delay",
-     .kind = RPC_UNARY,
-     .request = READ_REQUEST,
-     .lane = RPC_LANE_INSTANT,
-     .step = delay},
-    {.path = "/test/Long",
-     .kind = RPC_UNARY,
-     .request = READ_REQUEST,
-     .lane = RPC_LANE_TXN,
-     .step = long_or_short,
-     .max_live = 8},
-};
+enum { MESSAGE_MAX = 16 << 20, MANY = 1000 };
 
 struct fixture {
-    struct service service;
+    struct call_service service;
     struct rpc_server *server;
     struct rpc_client client;
     int socket; /* a second descriptor of the client's */
@@ -270,7 +54,7 @@ static int set_up(void **state)
     struct rpc_server_options options = {0};
     if (rpc_server_new(&options, &fixture->server, NULL) != 0)
         return -1;
-    rpc_server_add(fixture->server, methods, sizeof methods / sizeof methods[0], &fixture->service);
+    call_service_add(&fixture->service, fixture->server);
     if (rpc_server_start(fixture->server, NULL) != 0)
         return -1;
     connect_client(fixture);
@@ -509,7 +293,8 @@ static void malformed_messages_end_the_stream(void **state)
 static void the_last_payload_comes_with_the_status(void **state)
 {
     struct fixture *fixture = *state;
-    static const int64_t sizes[] = {0, 1, CHUNK, CHUNK + 1, 64 * CHUNK};
+    static const int64_t sizes[] = {0, 1, CALL_SERVICE_CHUNK, CALL_SERVICE_CHUNK + 1,
+                                    64 * CALL_SERVICE_CHUNK};
     for (int i = 0; i < 5; i++) {
         struct rpc_stream stream;
         rpc_stream_open(&stream, &fixture->client, "/test/Source", 0);
@@ -523,7 +308,8 @@ static void the_last_payload_comes_with_the_status(void **state)
             protobuf_c_message_free_unpacked(&response->base, NULL);
         }
         assert_int_equal(received, sizes[i]);
-        assert_int_equal(messages, sizes[i] ? (sizes[i] + CHUNK - 1) / CHUNK : 1);
+        assert_int_equal(messages,
+                         sizes[i] ? (sizes[i] + CALL_SERVICE_CHUNK - 1) / CALL_SERVICE_CHUNK : 1);
         assert_int_equal(rpc_stream_close(&stream), GRPC_STATUS_OK);
     }
 }
@@ -534,7 +320,7 @@ static void a_client_may_go_while_it_is_sent_to(void **state)
     for (int i = 0; i < 100; i++) {
         struct rpc_stream stream;
         rpc_stream_open(&stream, &fixture->client, "/test/Source", 0);
-        (void) send_read(&stream, 0, 4096LL * CHUNK);
+        (void) send_read(&stream, 0, 4096LL * CALL_SERVICE_CHUNK);
         read_response *response = rpc_stream_receive(&stream, READ_RESPONSE);
         assert_non_null(response);
         protobuf_c_message_free_unpacked(&response->base, NULL);
