@@ -73,7 +73,8 @@ SOURCES := $(filter-out diff/gzip_isal.c diff/gzip_zlib.c,$(call in_folders,$(MO
 	$(wildcard diff/gzip_$(GZIP).c)
 DAEMON_SOURCES := $(call in_folders,cmd/clonefsd)
 EMULATION_TESTS := $(if $(EMULATED),$(wildcard tests/darwin/test_*.c))
-EMULATION := $(if $(EMULATED),$(filter-out $(wildcard tests/darwin/test_*.c),$(wildcard tests/darwin/*.c)))
+EMULATION_FIXTURE := $(if $(EMULATED),tests/darwin/fixture.c)
+EMULATION := $(if $(EMULATED),$(filter-out $(EMULATION_FIXTURE) $(EMULATION_TESTS),$(wildcard tests/darwin/*.c)))
 # Tests of what touches no file are the same under emulation.
 SAME := base_config base_digest base_filter base_filter_parse base_labels base_lane base_regexp base_sync_group \
 	base_utf8 rpc_call rpc_split rpc_wire diff_encode diff_gzip diff_stream diff_tar_writer
@@ -108,7 +109,7 @@ $(BIN)/clonefsd: $(OBJS)
 
 ifneq ($(EMULATED),)
 $(patsubst %.c,$(OUT)/%.o,$(filter-out %_linux.c,$(SOURCES) $(DAEMON_SOURCES)) $(EMULATION_TESTS) \
-	tests/unit/test_rpc_client.c tests/unit/raw_peer.c): \
+	$(EMULATION_FIXTURE) tests/unit/test_rpc_client.c tests/unit/raw_peer.c): \
 	AS_DARWIN := -Itests/darwin/include -include darwin.h
 endif
 
@@ -139,7 +140,8 @@ $(OUT)/tests/%: $(OUT)/tests/unit/%.o $(UNIT_SUPPORT:%.c=$(OUT)/%.o) $(MODULE_OB
 	@echo "  LINK    $@"
 	$(Q)$(LINK) -lcmocka
 
-$(OUT)/tests/darwin/%: $(OUT)/tests/darwin/%.o $(UNIT_SUPPORT:%.c=$(OUT)/%.o) $(MODULE_OBJS)
+$(OUT)/tests/darwin/%: $(OUT)/tests/darwin/%.o $(EMULATION_FIXTURE:%.c=$(OUT)/%.o) $(UNIT_SUPPORT:%.c=$(OUT)/%.o) \
+	$(MODULE_OBJS)
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	$(Q)$(LINK) -lcmocka
@@ -214,4 +216,4 @@ clean:
 	rm -rf build compile_commands.json
 
 -include $(OBJS:.o=.d) $(UNIT_SOURCES:%.c=$(OUT)/%.d) $(UNIT_SUPPORT:%.c=$(OUT)/%.d) $(FUZZ_SOURCES:%.c=$(OUT)/%.d) \
-	$(TOOL_SOURCES:%.c=$(OUT)/%.d) $(patsubst %.c,$(OUT)/%.d,$(EMULATION) $(EMULATION_TESTS))
+	$(TOOL_SOURCES:%.c=$(OUT)/%.d) $(patsubst %.c,$(OUT)/%.d,$(EMULATION) $(EMULATION_FIXTURE) $(EMULATION_TESTS))

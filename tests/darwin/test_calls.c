@@ -18,24 +18,11 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/volume.h"
+#include "tests/darwin/fixture.h"
 #include "tests/darwin/losses.h"
 #include "tests/unit/volume_fixture.h"
 
 /* The rules of macOS that the emulated calls keep: names, attributes, flags, walking. */
-
-static int set_up(void **state)
-{
-    darwin_losses_reset();
-    return volume_fixture_set_up(state);
-}
-
-static int tear_down(void **state)
-{
-    darwin_losses_reset();
-    return volume_fixture_tear_down(state);
-}
-
-#define CALL_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 static int make_file(int dirfd, const char *path)
 {
@@ -338,19 +325,19 @@ static void a_flush_that_fails_is_not_made_good_by_another(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CALL_TEST(names_are_utf_8_and_paths_are_short),
-        CALL_TEST(links_are_followed_as_the_flags_say),
-        CALL_TEST(sockets_are_bound_and_not_opened),
-        CALL_TEST(what_is_made_has_the_group_of_its_directory),
-        CALL_TEST(a_new_owner_ends_set_id_bits),
-        CALL_TEST(attributes_have_the_names_that_they_are_given),
-        CALL_TEST(links_have_attributes_and_devices_have_none),
-        CALL_TEST(flags_are_kept_and_forbid),
-        CALL_TEST(births_are_set_and_never_after_changes),
-        CALL_TEST(a_walk_sees_each_entry_once),
-        CALL_TEST(names_are_swapped_or_not_replaced),
-        CALL_TEST(a_descriptor_is_controlled),
-        CALL_TEST(a_flush_that_fails_is_not_made_good_by_another),
+        LOSSES_TEST(names_are_utf_8_and_paths_are_short),
+        LOSSES_TEST(links_are_followed_as_the_flags_say),
+        LOSSES_TEST(sockets_are_bound_and_not_opened),
+        LOSSES_TEST(what_is_made_has_the_group_of_its_directory),
+        LOSSES_TEST(a_new_owner_ends_set_id_bits),
+        LOSSES_TEST(attributes_have_the_names_that_they_are_given),
+        LOSSES_TEST(links_have_attributes_and_devices_have_none),
+        LOSSES_TEST(flags_are_kept_and_forbid),
+        LOSSES_TEST(births_are_set_and_never_after_changes),
+        LOSSES_TEST(a_walk_sees_each_entry_once),
+        LOSSES_TEST(names_are_swapped_or_not_replaced),
+        LOSSES_TEST(a_descriptor_is_controlled),
+        LOSSES_TEST(a_flush_that_fails_is_not_made_good_by_another),
     };
     return cmocka_run_group_tests_name("emulated calls on XFS", tests, volume_fixture_xfs,
                                        volume_fixture_unmount) +

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "tests/darwin/fixture.h"
 #include "tests/darwin/losses.h"
 #include "tests/unit/volume_fixture.h"
 #include "tree/tree.h"
@@ -25,49 +26,9 @@
  * not pass by accident.
  */
 
-static const char acl_text[] = "!#acl 1\nuser:FFFFEEEE-DDDD-CCCC-BBBB-AAAA00003039:::allow:read\n";
-
-static int set_up(void **state)
-{
-    darwin_losses_reset();
-    return volume_fixture_set_up(state);
-}
-
-static int tear_down(void **state)
-{
-    darwin_losses_reset();
-    return volume_fixture_tear_down(state);
-}
-
-#define CLONE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
-static void make_file(int dirfd, const char *path, mode_t mode)
-{
-    owned(fd_close) int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, path, strlen(path)), strlen(path));
-    assert_int_equal(fchmod(fd, mode), 0);
-}
-
-static int open_at(int dirfd, const char *path)
-{
-    int fd = openat(dirfd, path, O_RDONLY | O_SYMLINK | O_NONBLOCK | O_CLOEXEC);
-    assert_true(fd >= 0);
-    return fd;
-}
-
-static void set_acl(int dirfd, const char *path)
-{
-    owned(fd_close) int fd = open_at(dirfd, path);
-    acl_t acl = acl_from_text(acl_text);
-    assert_non_null(acl);
-    assert_int_equal(acl_set_fd_np(fd, acl, ACL_TYPE_EXTENDED), 0);
-    acl_free(acl);
-}
-
 static bool has_acl(int dirfd, const char *path)
 {
-    owned(fd_close) int fd = open_at(dirfd, path);
+    owned(fd_close) int fd = fixture_open(dirfd, path);
     acl_t acl = acl_get_fd_np(fd, ACL_TYPE_EXTENDED);
     if (acl)
         acl_free(acl);
@@ -76,16 +37,9 @@ static bool has_acl(int dirfd, const char *path)
     return acl != NULL;
 }
 
-static struct stat stat_of(int dirfd, const char *path)
-{
-    struct stat found;
-    assert_int_equal(fstatat(dirfd, path, &found, AT_SYMLINK_NOFOLLOW), 0);
-    return found;
-}
-
 static mode_t mode_of(int dirfd, const char *path)
 {
-    return stat_of(dirfd, path).st_mode & 07777;
+    return fixture_stat(dirfd, path).st_mode & 07777;
 }
 
 static bool exists(int dirfd, const char *path)
@@ -93,27 +47,15 @@ static bool exists(int dirfd, const char *path)
     return faccessat(dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void set_time(int dirfd, const char *path, long seconds)
-{
-    const struct timespec times[2] = {{seconds, 1}, {seconds, 2}};
-    assert_int_equal(utimensat(dirfd, path, times, AT_SYMLINK_NOFOLLOW), 0);
-}
-
-static void set_flags(int dirfd, const char *path, uint32_t flags)
-{
-    owned(fd_close) int fd = open_at(dirfd, path);
-    assert_int_equal(fchflags(fd, flags), 0);
-}
-
 static void set_xattr(int dirfd, const char *path, const char *name)
 {
-    owned(fd_close) int fd = open_at(dirfd, path);
+    owned(fd_close) int fd = fixture_open(dirfd, path);
     assert_int_equal(fsetxattr(fd, name, path, strlen(path), 0, 0), 0);
 }
 
 static bool has_xattr(int dirfd, const char *path, const char *name)
 {
-    owned(fd_close) int fd = open_at(dirfd, path);
+    owned(fd_close) int fd = fixture_open(dirfd, path);
     return fgetxattr(fd, name, NULL, 0, 0, 0) >= 0;
 }
 
@@ -134,38 +76,38 @@ static void remove_clone(int dirfd)
 static void make_tree(int dirfd)
 {
     assert_int_equal(mkdirat(dirfd, "tree", 0755), 0);
-    make_file(dirfd, "tree/one", 0644);
+    fixture_make_file(dirfd, "tree/one", 0644);
     assert_int_equal(linkat(dirfd, "tree/one", dirfd, "tree/two", 0), 0);
-    make_file(dirfd, "tree/set-id", 06755);
-    make_file(dirfd, "tree/acl", 0644);
-    set_acl(dirfd, "tree/acl");
+    fixture_make_file(dirfd, "tree/set-id", 06755);
+    fixture_make_file(dirfd, "tree/acl", 0644);
+    fixture_set_acl(dirfd, "tree/acl");
     assert_int_equal(mkdirat(dirfd, "tree/dir", 0755), 0);
-    make_file(dirfd, "tree/dir/file", 0600);
-    set_acl(dirfd, "tree/dir");
+    fixture_make_file(dirfd, "tree/dir/file", 0600);
+    fixture_set_acl(dirfd, "tree/dir");
     set_xattr(dirfd, "tree/dir", "com.example.of-the-dir");
     assert_int_equal(fchmodat(dirfd, "tree/dir", 02775, 0), 0);
     assert_int_equal(mkdirat(dirfd, "tree/empty", 0700), 0);
     assert_int_equal(symlinkat("nowhere", dirfd, "tree/link"), 0);
     set_xattr(dirfd, "tree/link", "user.of-the-link");
     assert_int_equal(fchownat(dirfd, "tree/link", 12, 34, AT_SYMLINK_NOFOLLOW), 0);
-    set_acl(dirfd, "tree");
+    fixture_set_acl(dirfd, "tree");
     static const char *const names[] = {"tree/link", "tree/dir/file", "tree/dir", "tree/empty",
                                         "tree"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        set_time(dirfd, names[i], 1000000000 + (long) i);
+        fixture_set_time(dirfd, names[i], 1000000000 + (long) i);
 }
 
 static void a_file_clone_has_what_its_origin_has(void **state)
 {
     int dirfd = volume_fixture(state)->fd;
-    make_file(dirfd, "file", 01640);
+    fixture_make_file(dirfd, "file", 01640);
     set_xattr(dirfd, "file", "user.x");
     set_xattr(dirfd, "file", "com.example.x");
     assert_int_equal(fchownat(dirfd, "file", 12, 34, 0), 0);
-    set_time(dirfd, "file", 1000000000);
+    fixture_set_time(dirfd, "file", 1000000000);
     clone_without(dirfd, "file", 0, 0);
-    struct stat clone = stat_of(dirfd, "clone");
-    struct stat origin = stat_of(dirfd, "file");
+    struct stat clone = fixture_stat(dirfd, "clone");
+    struct stat origin = fixture_stat(dirfd, "file");
     assert_int_equal(clone.st_mode, S_IFREG | 01640);
     assert_int_equal(clone.st_uid, 12);
     assert_int_equal(clone.st_gid, 34);
@@ -182,7 +124,7 @@ static void a_file_clone_has_what_its_origin_has(void **state)
 static void a_file_clone_loses_set_id_bits(void **state)
 {
     int dirfd = volume_fixture(state)->fd;
-    make_file(dirfd, "file", 06755);
+    fixture_make_file(dirfd, "file", 06755);
     clone_without(dirfd, "file", 0, 0);
     assert_int_equal(mode_of(dirfd, "clone"), 0755);
     remove_clone(dirfd);
@@ -193,8 +135,8 @@ static void a_file_clone_loses_set_id_bits(void **state)
 static void a_file_clone_has_its_acl_if_it_is_asked_for(void **state)
 {
     int dirfd = volume_fixture(state)->fd;
-    make_file(dirfd, "file", 0644);
-    set_acl(dirfd, "file");
+    fixture_make_file(dirfd, "file", 0644);
+    fixture_set_acl(dirfd, "file");
     clone_without(dirfd, "file", 0, 0);
     assert_false(has_acl(dirfd, "clone"));
     remove_clone(dirfd);
@@ -208,20 +150,20 @@ static void a_file_clone_has_its_acl_if_it_is_asked_for(void **state)
 static void flags_come_with_a_file_clone_and_forbid(void **state)
 {
     int dirfd = volume_fixture(state)->fd;
-    make_file(dirfd, "file", 0644);
-    set_flags(dirfd, "file", UF_IMMUTABLE | SF_NOUNLINK | UF_HIDDEN);
+    fixture_make_file(dirfd, "file", 0644);
+    fixture_set_flags(dirfd, "file", UF_IMMUTABLE | SF_NOUNLINK | UF_HIDDEN);
     clone_without(dirfd, "file", 0, 0);
-    assert_int_equal(stat_of(dirfd, "clone").st_flags, UF_IMMUTABLE | SF_NOUNLINK | UF_HIDDEN);
+    assert_int_equal(fixture_stat(dirfd, "clone").st_flags, UF_IMMUTABLE | SF_NOUNLINK | UF_HIDDEN);
     assert_int_equal(fchmodat(dirfd, "clone", 0600, 0), -1);
     assert_int_equal(errno, EPERM);
-    set_flags(dirfd, "clone", SF_NOUNLINK);
+    fixture_set_flags(dirfd, "clone", SF_NOUNLINK);
     assert_int_equal(fchmodat(dirfd, "clone", 0600, 0), 0);
     assert_int_equal(unlinkat(dirfd, "clone", 0), -1);
     assert_int_equal(errno, EPERM);
-    set_flags(dirfd, "clone", 0);
+    fixture_set_flags(dirfd, "clone", 0);
     assert_int_equal(unlinkat(dirfd, "clone", 0), 0);
     clone_without(dirfd, "file", LOSS_CLONE_FLAGS, 0);
-    assert_int_equal(stat_of(dirfd, "clone").st_flags, 0);
+    assert_int_equal(fixture_stat(dirfd, "clone").st_flags, 0);
 }
 
 static void special_files_are_not_cloned(void **state)
@@ -230,7 +172,7 @@ static void special_files_are_not_cloned(void **state)
     assert_int_equal(mkfifoat(dirfd, "fifo", 0600), 0);
     assert_int_equal(clonefileat(dirfd, "fifo", dirfd, "clone", 0), -1);
     assert_int_equal(errno, EINVAL);
-    make_file(dirfd, "file", 0600);
+    fixture_make_file(dirfd, "file", 0600);
     assert_int_equal(clonefileat(dirfd, "file", dirfd, "clone", 0x8), -1);
     assert_int_equal(errno, EINVAL);
     owned(fd_close) int fd = openat(dirfd, "file", O_WRONLY | O_CLOEXEC);
@@ -248,11 +190,11 @@ static void a_directory_clone_has_what_its_origin_has(void **state)
     assert_int_equal(mode_of(dirfd, "clone/empty"), 0700);
     assert_true(has_xattr(dirfd, "clone/dir", "com.example.of-the-dir"));
     assert_true(has_xattr(dirfd, "clone/link", "user.of-the-link"));
-    assert_int_equal(stat_of(dirfd, "clone/link").st_uid, 12);
-    assert_int_equal(stat_of(dirfd, "clone/link").st_mtimespec.tv_sec, 1000000000);
-    assert_int_equal(stat_of(dirfd, "clone/dir/file").st_mtimespec.tv_sec, 1000000001);
-    assert_int_equal(stat_of(dirfd, "clone/dir/file").st_size, strlen("tree/dir/file"));
-    assert_int_equal(stat_of(dirfd, "clone/empty").st_mtimespec.tv_sec, 1000000003);
+    assert_int_equal(fixture_stat(dirfd, "clone/link").st_uid, 12);
+    assert_int_equal(fixture_stat(dirfd, "clone/link").st_mtimespec.tv_sec, 1000000000);
+    assert_int_equal(fixture_stat(dirfd, "clone/dir/file").st_mtimespec.tv_sec, 1000000001);
+    assert_int_equal(fixture_stat(dirfd, "clone/dir/file").st_size, strlen("tree/dir/file"));
+    assert_int_equal(fixture_stat(dirfd, "clone/empty").st_mtimespec.tv_sec, 1000000003);
 }
 
 static void a_directory_clone_splits_hard_links(void **state)
@@ -260,12 +202,12 @@ static void a_directory_clone_splits_hard_links(void **state)
     int dirfd = volume_fixture(state)->fd;
     make_tree(dirfd);
     clone_without(dirfd, "tree", 0, 0);
-    assert_int_equal(stat_of(dirfd, "clone/one").st_nlink, 1);
-    assert_true(stat_of(dirfd, "clone/one").st_ino != stat_of(dirfd, "clone/two").st_ino);
+    assert_int_equal(fixture_stat(dirfd, "clone/one").st_nlink, 1);
+    assert_true(fixture_stat(dirfd, "clone/one").st_ino != fixture_stat(dirfd, "clone/two").st_ino);
     remove_clone(dirfd);
     clone_without(dirfd, "tree", LOSS_TREE_LINKS, 0);
-    assert_int_equal(stat_of(dirfd, "clone/one").st_nlink, 2);
-    assert_true(stat_of(dirfd, "clone/one").st_ino == stat_of(dirfd, "clone/two").st_ino);
+    assert_int_equal(fixture_stat(dirfd, "clone/one").st_nlink, 2);
+    assert_true(fixture_stat(dirfd, "clone/one").st_ino == fixture_stat(dirfd, "clone/two").st_ino);
 }
 
 static void a_directory_clone_loses_set_id_bits(void **state)
@@ -284,13 +226,13 @@ static void a_directory_clone_loses_times_of_directories(void **state)
     int dirfd = volume_fixture(state)->fd;
     make_tree(dirfd);
     clone_without(dirfd, "tree", 0, 0);
-    assert_true(stat_of(dirfd, "clone").st_mtimespec.tv_sec > 1500000000);
-    assert_true(stat_of(dirfd, "clone/dir").st_mtimespec.tv_sec > 1500000000);
-    assert_int_equal(stat_of(dirfd, "clone/empty").st_mtimespec.tv_sec, 1000000003);
+    assert_true(fixture_stat(dirfd, "clone").st_mtimespec.tv_sec > 1500000000);
+    assert_true(fixture_stat(dirfd, "clone/dir").st_mtimespec.tv_sec > 1500000000);
+    assert_int_equal(fixture_stat(dirfd, "clone/empty").st_mtimespec.tv_sec, 1000000003);
     remove_clone(dirfd);
     clone_without(dirfd, "tree", LOSS_TREE_TIMES, 0);
-    assert_int_equal(stat_of(dirfd, "clone").st_mtimespec.tv_sec, 1000000004);
-    assert_int_equal(stat_of(dirfd, "clone/dir").st_mtimespec.tv_sec, 1000000002);
+    assert_int_equal(fixture_stat(dirfd, "clone").st_mtimespec.tv_sec, 1000000004);
+    assert_int_equal(fixture_stat(dirfd, "clone/dir").st_mtimespec.tv_sec, 1000000002);
 }
 
 static void a_directory_clone_loses_acls_below_its_root(void **state)
@@ -315,7 +257,7 @@ static void a_directory_clone_with_special_files_fails_and_leaves_nothing(void *
     int dirfd = volume_fixture(state)->fd;
     make_tree(dirfd);
     assert_int_equal(mkfifoat(dirfd, "tree/dir/fifo", 0600), 0);
-    set_flags(dirfd, "tree/one", UF_IMMUTABLE);
+    fixture_set_flags(dirfd, "tree/one", UF_IMMUTABLE);
     assert_int_equal(clonefileat(dirfd, "tree", dirfd, "clone", CLONE_NOFOLLOW), -1);
     assert_int_equal(errno, EINVAL);
     assert_false(exists(dirfd, "clone"));
@@ -333,11 +275,11 @@ static void flags_come_with_a_directory_clone(void **state)
 {
     int dirfd = volume_fixture(state)->fd;
     make_tree(dirfd);
-    set_flags(dirfd, "tree/dir/file", UF_APPEND);
-    set_flags(dirfd, "tree/dir", UF_IMMUTABLE);
+    fixture_set_flags(dirfd, "tree/dir/file", UF_APPEND);
+    fixture_set_flags(dirfd, "tree/dir", UF_IMMUTABLE);
     clone_without(dirfd, "tree", 0, 0);
-    assert_int_equal(stat_of(dirfd, "clone/dir").st_flags, UF_IMMUTABLE);
-    assert_int_equal(stat_of(dirfd, "clone/dir/file").st_flags, UF_APPEND);
+    assert_int_equal(fixture_stat(dirfd, "clone/dir").st_flags, UF_IMMUTABLE);
+    assert_int_equal(fixture_stat(dirfd, "clone/dir/file").st_flags, UF_APPEND);
     assert_int_equal(unlinkat(dirfd, "clone/dir/file", 0), -1);
     assert_int_equal(errno, EPERM);
 }
@@ -367,21 +309,21 @@ static void others_clone_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CLONE_TEST(a_file_clone_has_what_its_origin_has),
-        CLONE_TEST(a_file_clone_loses_set_id_bits),
-        CLONE_TEST(a_file_clone_has_its_acl_if_it_is_asked_for),
-        CLONE_TEST(flags_come_with_a_file_clone_and_forbid),
-        CLONE_TEST(special_files_are_not_cloned),
-        CLONE_TEST(a_directory_clone_has_what_its_origin_has),
-        CLONE_TEST(a_directory_clone_splits_hard_links),
-        CLONE_TEST(a_directory_clone_loses_set_id_bits),
-        CLONE_TEST(a_directory_clone_loses_times_of_directories),
-        CLONE_TEST(a_directory_clone_loses_acls_below_its_root),
-        CLONE_TEST(a_directory_clone_with_special_files_fails_and_leaves_nothing),
-        CLONE_TEST(flags_come_with_a_directory_clone),
-        CLONE_TEST(where_directories_cannot_be_cloned_files_still_can),
+        LOSSES_TEST(a_file_clone_has_what_its_origin_has),
+        LOSSES_TEST(a_file_clone_loses_set_id_bits),
+        LOSSES_TEST(a_file_clone_has_its_acl_if_it_is_asked_for),
+        LOSSES_TEST(flags_come_with_a_file_clone_and_forbid),
+        LOSSES_TEST(special_files_are_not_cloned),
+        LOSSES_TEST(a_directory_clone_has_what_its_origin_has),
+        LOSSES_TEST(a_directory_clone_splits_hard_links),
+        LOSSES_TEST(a_directory_clone_loses_set_id_bits),
+        LOSSES_TEST(a_directory_clone_loses_times_of_directories),
+        LOSSES_TEST(a_directory_clone_loses_acls_below_its_root),
+        LOSSES_TEST(a_directory_clone_with_special_files_fails_and_leaves_nothing),
+        LOSSES_TEST(flags_come_with_a_directory_clone),
+        LOSSES_TEST(where_directories_cannot_be_cloned_files_still_can),
     };
-    const struct CMUnitTest elsewhere[] = {CLONE_TEST(others_clone_nothing)};
+    const struct CMUnitTest elsewhere[] = {LOSSES_TEST(others_clone_nothing)};
     return cmocka_run_group_tests_name("emulated clones on XFS", tests, volume_fixture_xfs,
                                        volume_fixture_unmount) +
            cmocka_run_group_tests_name("emulated clones on Btrfs", tests, volume_fixture_btrfs,

@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/acl.h>
 #include <sys/attr.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +15,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "tests/darwin/losses.h"
+#include "tests/darwin/fixture.h"
 #include "tests/unit/apply_fixture.h"
 #include "tests/unit/difference_layer.h"
 #include "tests/unit/volume_fixture.h"
@@ -25,33 +24,9 @@
 
 /* What only macOS has, through layers and clones: docs/attributes.md. */
 
-static int set_up(void **state)
-{
-    darwin_losses_reset();
-    return volume_fixture_set_up(state);
-}
-
-#define LAYER_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, volume_fixture_tear_down)
-
-static const char acl_text[] = "!#acl 1\nuser:FFFFEEEE-DDDD-CCCC-BBBB-AAAA00003039:::allow:read\n";
-
-static int open_at(int dirfd, const char *path)
-{
-    int fd = openat(dirfd, path, O_RDONLY | O_SYMLINK | O_NONBLOCK | O_CLOEXEC);
-    assert_true(fd >= 0);
-    return fd;
-}
-
-static struct stat stat_of(int dirfd, const char *path)
-{
-    struct stat found;
-    assert_int_equal(fstatat(dirfd, path, &found, AT_SYMLINK_NOFOLLOW), 0);
-    return found;
-}
-
 static ssize_t get_xattr(int dirfd, const char *path, const char *name, char *value, size_t size)
 {
-    owned(fd_close) int fd = open_at(dirfd, path);
+    owned(fd_close) int fd = fixture_open(dirfd, path);
     return os_xattr_get(fd, name, value, size);
 }
 
@@ -72,14 +47,14 @@ static void layers_restore_birth_times(void **state)
     layer_tar_pax_text(&fixture.tar, "LIBARCHIVE.creationtime", "soon");
     layer_tar_file(&fixture.tar, "other", 0644, "x");
     apply_well(&fixture);
-    struct stat dir = stat_of(fixture.root_fd, "dir");
+    struct stat dir = fixture_stat(fixture.root_fd, "dir");
     assert_int_equal(dir.st_birthtimespec.tv_sec, 900000);
     assert_int_equal(dir.st_birthtimespec.tv_nsec, 250000000);
     assert_int_equal(dir.st_mtimespec.tv_sec, 1000000);
-    assert_int_equal(stat_of(fixture.root_fd, "dir/file").st_birthtimespec.tv_sec, 800000);
-    assert_int_equal(stat_of(fixture.root_fd, "link").st_birthtimespec.tv_sec, 700000);
-    assert_int_equal(stat_of(fixture.root_fd, "link").st_birthtimespec.tv_nsec, 1);
-    assert_int_equal(stat_of(fixture.root_fd, "other").st_birthtimespec.tv_sec, 1000000);
+    assert_int_equal(fixture_stat(fixture.root_fd, "dir/file").st_birthtimespec.tv_sec, 800000);
+    assert_int_equal(fixture_stat(fixture.root_fd, "link").st_birthtimespec.tv_sec, 700000);
+    assert_int_equal(fixture_stat(fixture.root_fd, "link").st_birthtimespec.tv_nsec, 1);
+    assert_int_equal(fixture_stat(fixture.root_fd, "other").st_birthtimespec.tv_sec, 1000000);
 }
 
 static void layers_restore_flags_if_asked_for(void **state)
@@ -91,9 +66,9 @@ static void layers_restore_flags_if_asked_for(void **state)
     layer_tar_pax_text(&fixture.tar, "SCHILY.fflags", "opaque,nodump,compressed,restricted");
     layer_tar_dir(&fixture.tar, "dir", 0755);
     apply_well(&fixture);
-    assert_int_equal(stat_of(fixture.root_fd, "file").st_flags,
+    assert_int_equal(fixture_stat(fixture.root_fd, "file").st_flags,
                      UF_HIDDEN | SF_ARCHIVED | UF_IMMUTABLE);
-    assert_int_equal(stat_of(fixture.root_fd, "dir").st_flags, UF_OPAQUE | UF_NODUMP);
+    assert_int_equal(fixture_stat(fixture.root_fd, "dir").st_flags, UF_OPAQUE | UF_NODUMP);
 }
 
 static void layers_restore_no_marks_of_another_mac(void **state)
@@ -106,7 +81,7 @@ static void layers_restore_no_marks_of_another_mac(void **state)
     owned(mem_free) char *fits = mem_printf("SCHILY.xattr.%s", long_name + 1);
     layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.com.apple.quarantine", "0083;;;");
     layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.com.apple.decmpfs", "fpmc");
-    layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.com.apple.acl.text", acl_text);
+    layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.com.apple.acl.text", fixture_acl);
     layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.security.capability", "as it is");
     layer_tar_pax_text(&fixture.tar, too_long, "x");
     layer_tar_pax_text(&fixture.tar, fits, "x");
@@ -132,7 +107,7 @@ static void nothing_inherits_an_acl(void **state)
     layer_tar_dir(&fixture.tar, "old", 0755);
     apply_well(&fixture);
     assert_true(os_has_acl_at(fixture.root_fd, "old"));
-    owned(fd_close) int old_fd = open_at(fixture.root_fd, "old");
+    owned(fd_close) int old_fd = fixture_open(fixture.root_fd, "old");
     assert_int_equal(mkdirat(old_fd, "other", 0755), 0);
     assert_true(os_has_acl_at(old_fd, "other"));
     layer_tar_file(&fixture.tar, "old/file", 0644, "x");
@@ -145,7 +120,7 @@ static void nothing_inherits_an_acl(void **state)
     layer_tar_dir(&fixture.tar, "new", 0755);
     layer_tar_file(&fixture.tar, "new/file", 0644, "x");
     layer_tar_dir(&fixture.tar, "new/dir", 0755);
-    layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.com.apple.acl.text", acl_text);
+    layer_tar_pax_text(&fixture.tar, "SCHILY.xattr.com.apple.acl.text", fixture_acl);
     layer_tar_file(&fixture.tar, "new/own", 0644, "x");
     apply_well(&fixture);
     for (size_t i = 0; i < sizeof made / sizeof made[0]; i++)
@@ -155,8 +130,8 @@ static void nothing_inherits_an_acl(void **state)
     assert_true(os_has_acl_at(fixture.root_fd, "new/own"));
     char text[256];
     ssize_t length = get_xattr(fixture.root_fd, "new/own", "com.apple.acl.text", text, sizeof text);
-    assert_int_equal(length, sizeof acl_text - 1);
-    assert_memory_equal(text, acl_text, sizeof acl_text - 1);
+    assert_int_equal(length, strlen(fixture_acl));
+    assert_memory_equal(text, fixture_acl, strlen(fixture_acl));
 }
 
 static void names_that_are_no_text_are_refused(void **state)
@@ -171,12 +146,6 @@ static void names_that_are_no_text_are_refused(void **state)
     apply_badly(&fixture, ERROR_INVALID, "a hard link to what is no name");
 }
 
-static void set_flags(int dirfd, const char *path, uint32_t flags)
-{
-    owned(fd_close) int fd = open_at(dirfd, path);
-    assert_int_equal(fchflags(fd, flags), 0);
-}
-
 static void make_file(int dirfd, const char *path)
 {
     owned(fd_close) int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -189,7 +158,7 @@ static void make_pair(int dirfd)
     const struct timespec times[2] = {{1000000, 0}, {1000000, 0}};
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(mkdirat(dirfd, dirs[i], 0755), 0);
-        owned(fd_close) int fd = open_at(dirfd, dirs[i]);
+        owned(fd_close) int fd = fixture_open(dirfd, dirs[i]);
         make_file(fd, "file");
         make_file(fd, "same");
         assert_int_equal(utimensat(fd, "file", times, 0), 0);
@@ -203,7 +172,7 @@ static void layers_carry_flags(void **state)
     owned(difference_layer_clear) struct difference_layer layer;
     difference_layer_init(&layer);
     make_pair(dirfd);
-    set_flags(dirfd, "right/file", UF_HIDDEN | SF_ARCHIVED);
+    fixture_set_flags(dirfd, "right/file", UF_HIDDEN | SF_ARCHIVED);
     assert_int_equal(difference_layer_make(&layer, dirfd, "left", "right", NULL, NULL), 0);
     owned(mem_free) char *list = difference_layer_list(&layer);
     assert_string_equal(list, "f file 0\n");
@@ -217,7 +186,7 @@ static void marks_of_this_mac_are_no_difference(void **state)
     owned(difference_layer_clear) struct difference_layer layer;
     difference_layer_init(&layer);
     make_pair(dirfd);
-    owned(fd_close) int fd = open_at(dirfd, "right/file");
+    owned(fd_close) int fd = fixture_open(dirfd, "right/file");
     assert_int_equal(os_xattr_set(fd, "com.apple.quarantine", "x", 1), 0);
     assert_int_equal(difference_layer_make(&layer, dirfd, "left", "right", NULL, NULL), 0);
     owned(mem_free) char *list = difference_layer_list(&layer);
@@ -260,10 +229,10 @@ static void clones_have_birth_times(void **state)
     set_birth(dirfd, "tree/link", 600000);
     set_birth(dirfd, "tree/dir", 700000);
     clone(dirfd);
-    assert_int_equal(stat_of(dirfd, "clone/dir").st_birthtimespec.tv_sec, 700000);
-    assert_int_equal(stat_of(dirfd, "clone/dir").st_birthtimespec.tv_nsec, 7);
-    assert_int_equal(stat_of(dirfd, "clone/link").st_birthtimespec.tv_sec, 600000);
-    assert_int_equal(stat_of(dirfd, "clone/dir/early").st_birthtimespec.tv_sec, 500000);
+    assert_int_equal(fixture_stat(dirfd, "clone/dir").st_birthtimespec.tv_sec, 700000);
+    assert_int_equal(fixture_stat(dirfd, "clone/dir").st_birthtimespec.tv_nsec, 7);
+    assert_int_equal(fixture_stat(dirfd, "clone/link").st_birthtimespec.tv_sec, 600000);
+    assert_int_equal(fixture_stat(dirfd, "clone/dir/early").st_birthtimespec.tv_sec, 500000);
 }
 
 static void clones_keep_the_flags_of_the_system_apart(void **state)
@@ -274,27 +243,27 @@ static void clones_keep_the_flags_of_the_system_apart(void **state)
     assert_int_equal(linkat(dirfd, "tree/one", dirfd, "tree/two", 0), 0);
     make_file(dirfd, "tree/users");
     assert_int_equal(linkat(dirfd, "tree/users", dirfd, "tree/users2", 0), 0);
-    set_flags(dirfd, "tree/one", SF_IMMUTABLE | UF_HIDDEN);
-    set_flags(dirfd, "tree/users", UF_IMMUTABLE | SF_APPEND);
-    set_flags(dirfd, "tree", SF_APPEND | UF_OPAQUE);
+    fixture_set_flags(dirfd, "tree/one", SF_IMMUTABLE | UF_HIDDEN);
+    fixture_set_flags(dirfd, "tree/users", UF_IMMUTABLE | SF_APPEND);
+    fixture_set_flags(dirfd, "tree", SF_APPEND | UF_OPAQUE);
     clone(dirfd);
-    assert_int_equal(stat_of(dirfd, "clone/two").st_flags, SF_IMMUTABLE | UF_HIDDEN);
-    assert_int_equal(stat_of(dirfd, "clone/users2").st_flags, UF_IMMUTABLE | SF_APPEND);
-    assert_int_equal(stat_of(dirfd, "clone").st_flags, SF_APPEND | UF_OPAQUE);
+    assert_int_equal(fixture_stat(dirfd, "clone/two").st_flags, SF_IMMUTABLE | UF_HIDDEN);
+    assert_int_equal(fixture_stat(dirfd, "clone/users2").st_flags, UF_IMMUTABLE | SF_APPEND);
+    assert_int_equal(fixture_stat(dirfd, "clone").st_flags, SF_APPEND | UF_OPAQUE);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LAYER_TEST(layers_restore_birth_times),
-        LAYER_TEST(layers_restore_flags_if_asked_for),
-        LAYER_TEST(layers_restore_no_marks_of_another_mac),
-        LAYER_TEST(nothing_inherits_an_acl),
-        LAYER_TEST(names_that_are_no_text_are_refused),
-        LAYER_TEST(layers_carry_flags),
-        LAYER_TEST(marks_of_this_mac_are_no_difference),
-        LAYER_TEST(clones_have_birth_times),
-        LAYER_TEST(clones_keep_the_flags_of_the_system_apart),
+        LOSSES_TEST(layers_restore_birth_times),
+        LOSSES_TEST(layers_restore_flags_if_asked_for),
+        LOSSES_TEST(layers_restore_no_marks_of_another_mac),
+        LOSSES_TEST(nothing_inherits_an_acl),
+        LOSSES_TEST(names_that_are_no_text_are_refused),
+        LOSSES_TEST(layers_carry_flags),
+        LOSSES_TEST(marks_of_this_mac_are_no_difference),
+        LOSSES_TEST(clones_have_birth_times),
+        LOSSES_TEST(clones_keep_the_flags_of_the_system_apart),
     };
     return cmocka_run_group_tests_name("layers and clones on macOS", tests, volume_fixture_xfs,
                                        volume_fixture_unmount);

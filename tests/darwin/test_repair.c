@@ -4,8 +4,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
-#include <sys/acl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "tests/darwin/fixture.h"
 #include "tests/darwin/losses.h"
 #include "tests/unit/volume_fixture.h"
 #include "tree/tree.h"
@@ -24,68 +23,32 @@
  * that saves the result, and nothing else.
  */
 
-static int set_up(void **state)
-{
-    darwin_losses_reset();
-    return volume_fixture_set_up(state);
-}
-
-static int tear_down(void **state)
-{
-    darwin_losses_reset();
-    return volume_fixture_tear_down(state);
-}
-
-#define REPAIR_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
-static void make_file(int dirfd, const char *path, mode_t mode)
-{
-    owned(fd_close) int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, path, strlen(path)), strlen(path));
-    assert_int_equal(fchmod(fd, mode), 0);
-}
-
-static void set_acl(int dirfd, const char *path)
-{
-    owned(fd_close) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
-    acl_t acl = acl_from_text("!#acl 1\nuser:FFFFEEEE-DDDD-CCCC-BBBB-AAAA00003039:::allow:read\n");
-    assert_int_equal(acl_set_fd_np(fd, acl, ACL_TYPE_EXTENDED), 0);
-    acl_free(acl);
-}
-
-static void set_flags(int dirfd, const char *path, uint32_t flags)
-{
-    owned(fd_close) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(fchflags(fd, flags), 0);
-}
-
 static void make_links(int dirfd)
 {
-    make_file(dirfd, "one", 0644);
+    fixture_make_file(dirfd, "one", 0644);
     assert_int_equal(linkat(dirfd, "one", dirfd, "dir/two", 0), 0);
 }
 
 static void make_locked_links(int dirfd)
 {
     make_links(dirfd);
-    set_flags(dirfd, "one", UF_IMMUTABLE);
+    fixture_set_flags(dirfd, "one", UF_IMMUTABLE);
 }
 
 static void make_set_id(int dirfd)
 {
-    make_file(dirfd, "dir/set-id", 06755);
+    fixture_make_file(dirfd, "dir/set-id", 06755);
 }
 
 static void make_acl_of_file(int dirfd)
 {
-    make_file(dirfd, "dir/acl", 0644);
-    set_acl(dirfd, "dir/acl");
+    fixture_make_file(dirfd, "dir/acl", 0644);
+    fixture_set_acl(dirfd, "dir/acl");
 }
 
 static void make_acl_of_dir(int dirfd)
 {
-    set_acl(dirfd, "dir");
+    fixture_set_acl(dirfd, "dir");
 }
 
 static void make_times(int dirfd)
@@ -116,7 +79,7 @@ static void make_tree(int dirfd, const struct sample *sample)
 {
     owned(fd_close) int fd = fd_make_dir(dirfd, "origin", 0755, NULL);
     assert_int_equal(mkdirat(fd, "dir", 0755), 0);
-    make_file(fd, "dir/file", 0644);
+    fixture_make_file(fd, "dir/file", 0644);
     sample->make(fd);
 }
 
@@ -182,12 +145,12 @@ static void a_file_alone_is_repaired(void **state)
     const struct tree_clone_options options = {0};
     owned(mem_free) char *difference = NULL;
     make_tree(dirfd, &samples[2]);
-    make_file(dirfd, "origin/acl", 0640);
-    set_acl(dirfd, "origin/acl");
+    fixture_make_file(dirfd, "origin/acl", 0640);
+    fixture_set_acl(dirfd, "origin/acl");
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         char name[] = {'o', 'r', 'i', 'g', 'i', 'n', '/', (char) ('0' + i), '\0'};
-        make_file(dirfd, name, 04711);
-        set_flags(dirfd, name, flags[i]);
+        fixture_make_file(dirfd, name, 04711);
+        fixture_set_flags(dirfd, name, flags[i]);
     }
     unsigned before = darwin_directories_cloned();
     assert_int_equal(tree_clone(dirfd, "origin", dirfd, "clone", &options, &result, NULL), 0);
@@ -223,9 +186,9 @@ static void a_cancelled_clone_does_not_begin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        REPAIR_TEST(each_repair_is_what_saves_the_result),
-        REPAIR_TEST(a_file_alone_is_repaired),
-        REPAIR_TEST(a_cancelled_clone_does_not_begin),
+        LOSSES_TEST(each_repair_is_what_saves_the_result),
+        LOSSES_TEST(a_file_alone_is_repaired),
+        LOSSES_TEST(a_cancelled_clone_does_not_begin),
     };
     return cmocka_run_group_tests_name("repairs on XFS", tests, volume_fixture_xfs,
                                        volume_fixture_unmount) +

@@ -5,8 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
-#include <sys/acl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "tests/darwin/fixture.h"
 #include "tests/darwin/losses.h"
 #include "tests/unit/tree_sample.h"
 #include "tests/unit/volume_fixture.h"
@@ -23,41 +22,6 @@
 #include "tree/tree.h"
 
 /* Clones of whole directories by one call, and the repair of what that call loses. */
-
-static int set_up(void **state)
-{
-    darwin_losses_reset();
-    return volume_fixture_set_up(state);
-}
-
-static int tear_down(void **state)
-{
-    darwin_losses_reset();
-    return volume_fixture_tear_down(state);
-}
-
-#define CLONE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
-static void set_acl(int dirfd, const char *path)
-{
-    static const char text[] = "!#acl 1\nuser:FFFFEEEE-DDDD-CCCC-BBBB-AAAA00003039:::allow:read\n";
-    owned(fd_close) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
-    acl_t acl = acl_from_text(text);
-    assert_int_equal(acl_set_fd_np(fd, acl, ACL_TYPE_EXTENDED), 0);
-    acl_free(acl);
-}
-
-static void set_flags(int dirfd, const char *path, uint32_t flags)
-{
-    owned(fd_close) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(fchflags(fd, flags), 0);
-}
-
-static void set_time(int dirfd, const char *path, long seconds)
-{
-    const struct timespec times[2] = {{seconds, 1}, {seconds, 2}};
-    assert_int_equal(utimensat(dirfd, path, times, AT_SYMLINK_NOFOLLOW), 0);
-}
 
 /* origin/: linked, set-id, acl, link, dir/{linked, deep/{linked, file}}, empty/; no special file */
 static void make_tree(int dirfd)
@@ -73,12 +37,12 @@ static void make_tree(int dirfd)
     tree_sample_file(dirfd, "origin/set-id", "set-id");
     assert_int_equal(fchmodat(dirfd, "origin/set-id", 06711, 0), 0);
     tree_sample_file(dirfd, "origin/acl", "acl");
-    set_acl(dirfd, "origin/acl");
-    set_acl(dirfd, "origin/dir/deep");
+    fixture_set_acl(dirfd, "origin/acl");
+    fixture_set_acl(dirfd, "origin/dir/deep");
     assert_int_equal(symlinkat("nowhere", dirfd, "origin/link"), 0);
     static const char *const names[] = {"origin/dir/deep", "origin/dir", "origin/empty", "origin"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        set_time(dirfd, names[i], 1000000000 + (long) i);
+        fixture_set_time(dirfd, names[i], 1000000000 + (long) i);
 }
 
 /* "" if the two are equal. */
@@ -170,8 +134,8 @@ static void what_has_special_files_is_cloned_in_parts(void **state)
     assert_int_equal(mkfifoat(dirfd, "origin/dir/fifo", 0640), 0);
     tree_sample_dir(dirfd, "origin/other");
     tree_sample_file(dirfd, "origin/other/file", "other");
-    set_time(dirfd, "origin/dir", 1000000007);
-    set_time(dirfd, "origin", 1000000008);
+    fixture_set_time(dirfd, "origin/dir", 1000000007);
+    fixture_set_time(dirfd, "origin", 1000000008);
     (void) clone_origin(dirfd);
     assert_int_equal(darwin_directories_cloned() - before,
                      2); /* dir/deep and other; empty ones are made */
@@ -191,12 +155,12 @@ static void locked_files_and_directories_are_repaired(void **state)
 {
     int dirfd = volume_fixture(state)->fd;
     make_tree(dirfd);
-    set_flags(dirfd, "origin/linked", UF_IMMUTABLE | UF_HIDDEN);
-    set_flags(dirfd, "origin/set-id", SF_APPEND);
-    set_flags(dirfd, "origin/acl", UF_APPEND);
-    set_flags(dirfd, "origin/dir/deep", UF_IMMUTABLE);
-    set_flags(dirfd, "origin/dir", SF_IMMUTABLE | UF_HIDDEN);
-    set_flags(dirfd, "origin", UF_IMMUTABLE);
+    fixture_set_flags(dirfd, "origin/linked", UF_IMMUTABLE | UF_HIDDEN);
+    fixture_set_flags(dirfd, "origin/set-id", SF_APPEND);
+    fixture_set_flags(dirfd, "origin/acl", UF_APPEND);
+    fixture_set_flags(dirfd, "origin/dir/deep", UF_IMMUTABLE);
+    fixture_set_flags(dirfd, "origin/dir", SF_IMMUTABLE | UF_HIDDEN);
+    fixture_set_flags(dirfd, "origin", UF_IMMUTABLE);
     (void) clone_origin(dirfd);
     static const struct {
         const char *path;
@@ -280,16 +244,16 @@ static void the_probe_sees_a_loss_that_no_list_has(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CLONE_TEST(a_repaired_clone_equals_its_origin),
-        CLONE_TEST(each_loss_is_repaired),
-        CLONE_TEST(what_has_special_files_is_cloned_in_parts),
-        CLONE_TEST(a_sample_of_everything_is_cloned),
-        CLONE_TEST(locked_files_and_directories_are_repaired),
-        CLONE_TEST(where_directories_are_not_cloned_entries_are),
-        CLONE_TEST(a_list_of_another_tree_is_noticed),
-        CLONE_TEST(a_taken_name_is_an_error),
-        CLONE_TEST(the_probe_sees_it),
-        CLONE_TEST(the_probe_sees_a_loss_that_no_list_has),
+        LOSSES_TEST(a_repaired_clone_equals_its_origin),
+        LOSSES_TEST(each_loss_is_repaired),
+        LOSSES_TEST(what_has_special_files_is_cloned_in_parts),
+        LOSSES_TEST(a_sample_of_everything_is_cloned),
+        LOSSES_TEST(locked_files_and_directories_are_repaired),
+        LOSSES_TEST(where_directories_are_not_cloned_entries_are),
+        LOSSES_TEST(a_list_of_another_tree_is_noticed),
+        LOSSES_TEST(a_taken_name_is_an_error),
+        LOSSES_TEST(the_probe_sees_it),
+        LOSSES_TEST(the_probe_sees_a_loss_that_no_list_has),
     };
     return cmocka_run_group_tests_name("whole clones on XFS", tests, volume_fixture_xfs,
                                        volume_fixture_unmount) +
