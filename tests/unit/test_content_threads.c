@@ -262,44 +262,59 @@ static void readers_scrubs_and_updates_go_together(void **state)
     assert_false(record_of(&digest).damaged);
 }
 
+enum { OPENERS = 3 };
+
 static atomic_bool ended;
+static atomic_uint opened[OPENERS]; /* times, by each of the threads */
 
 static void *open_all_the_time(void *number)
 {
     struct digest digest = digest_of_text("data");
-    (void) number;
     while (!atomic_load(&ended)) {
         int rc = open_blob(&digest);
         must(rc == 0 || rc == ERROR_CORRUPT);
+        atomic_fetch_add(&opened[(size_t) number], 1);
     }
     return NULL;
+}
+
+/* Whoever had begun to open the blob when it was condemned may put it into the cache once more, and
+ * takes it out again before he is done. */
+static void wait_for_openers(void)
+{
+    unsigned before[OPENERS];
+    for (size_t i = 0; i < OPENERS; i++)
+        before[i] = atomic_load(&opened[i]);
+    for (size_t i = 0; i < OPENERS; i++)
+        while (atomic_load(&opened[i]) - before[i] < 2)
+            sleep_ms(1);
 }
 
 /* Also when others open it while it is found out, and it stays open in the cache for a while. */
 static void a_blob_known_to_be_damaged_is_not_served(void **state)
 {
     (void) state;
-    pthread_t threads[3];
+    pthread_t threads[OPENERS];
     struct digest digest = make_blob("data");
     atomic_store(&ended, false);
-    for (size_t i = 0; i < 3; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, open_all_the_time, NULL), 0);
+    for (size_t i = 0; i < OPENERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, open_all_the_time, (void *) i), 0);
     int served = 0;
     for (int round = 0; round < 100; round++) {
         struct blob_record record = record_of(&digest);
         record.size = 5; /* which the file is not */
         must(put_record(&record) == 0);
         must(content_verify(fixture.content, &digest, 0, NULL, NULL) == ERROR_CORRUPT);
-        for (int i = 0; i < 200 && open_blob(&digest) == 0; i++)
-            sleep_ms(5); /* one of the others is about to put it back */
-        served += open_blob(&digest) == 0;
+        wait_for_openers();
+        for (int i = 0; i < 5; i++)
+            served += open_blob(&digest) == 0;
         record.size = 4;
         record.damaged = false;
         must(put_record(&record) == 0);
         (void) open_blob(&digest);
     }
     atomic_store(&ended, true);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < OPENERS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_int_equal(served, 0);
 }
