@@ -210,21 +210,23 @@ func namesNoFile(name string) bool {
 	return strings.Contains(name, ".wh.") || filepath.Clean("/"+name) == "/"
 }
 
-// laxer tells whether we may take a layer that containerd refuses. There are two reasons, on macOS one more:
+// laxer tells whether we may take a layer that containerd refuses. There are two reasons, on macOS two more:
 //   - a hard link replaces a symlink through which its own target is reached; containerd removes first and then does not
 //     find the target;
 //   - containerd asks the kernel about a path of which it has resolved the end, not the middle; if that goes round in
 //     circles it is an error, even where all links together lead somewhere.
-//   - what Linux takes for a capability or an ACL, and finds malformed, is an attribute like others there.
+//   - what Linux takes for a capability or an ACL, and finds malformed, is an attribute like others there;
+//   - an attribute whose name cannot be one there, an empty or a long one, is left out with a warning.
 func laxer(l *layer.Layer, refused error) bool {
-	if harness.ForMacOS() && strings.Contains(refused.Error(), "failed to setxattr") && strings.Contains(refused.Error(), "invalid argument") {
+	says := func(text string) bool { return strings.Contains(refused.Error(), text) }
+	if harness.ForMacOS() && says("failed to setxattr") && (says("invalid argument") || says("numerical result out of range")) {
 		return true
 	}
-	if strings.Contains(refused.Error(), "failed to get root path: lstat") && strings.Contains(refused.Error(), "too many levels of symbolic links") {
+	if says("failed to get root path: lstat") && says("too many levels of symbolic links") {
 		return true
 	}
 	for _, e := range l.Entries {
-		if e.Type == layer.HardLink && strings.Contains(refused.Error(), "no such file or directory") &&
+		if e.Type == layer.HardLink && says("no such file or directory") &&
 			strings.HasPrefix(filepath.Clean("/"+e.Link), filepath.Clean("/"+e.Name)+"/") {
 			return true
 		}
