@@ -33,7 +33,8 @@ struct snapshotter_options {
     bool clones_share_data;  /* else the size of a tree matters */
     bool clones_directories; /* by one call */
     bool tells_private_sizes;
-    bool pool_off; /* no clones are made ahead */
+    bool pool_off;   /* no clones are made ahead */
+    bool layers_off; /* every snapshot has a tree of its own */
 };
 
 /*

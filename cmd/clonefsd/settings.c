@@ -34,14 +34,6 @@ static int set_view(struct options *options, const char *value, struct error *er
     return 0;
 }
 
-static int set_pool(struct options *options, const char *value, struct error *error)
-{
-    if (strcmp(value, "auto") != 0 && strcmp(value, "off") != 0)
-        return error_set(error, ERROR_INVALID, "\"%s\" is no kind of pool: choose auto or off",
-                         value);
-    options->snapshots.pool_off = strcmp(value, "off") == 0;
-    return 0;
-}
 
 static int check_type(const struct config_value *value, enum config_type type, const char *key,
                       struct error *error)
@@ -52,6 +44,20 @@ static int check_type(const struct config_value *value, enum config_type type, c
                      type == CONFIG_STRING    ? "\"string\""
                      : type == CONFIG_INTEGER ? "number"
                                               : "boolean: true or false");
+}
+
+static int set_switch(bool *out_off, const struct config_value *value, const char *key,
+                      struct error *error)
+{
+    int rc = check_type(value, CONFIG_STRING, key, error);
+    if (rc != 0)
+        return rc;
+    bool off = strcmp(value->string, "off") == 0;
+    if (!off && strcmp(value->string, "auto") != 0)
+        return error_set(error, ERROR_INVALID, "%s = \"%s\" is not known: choose auto or off", key,
+                         value->string);
+    *out_off = off;
+    return 0;
 }
 
 static int set_number(unsigned *out, const struct config_value *value, const char *key,
@@ -107,10 +113,10 @@ static int set_snapshots(struct options *options, const char *key, const struct 
         int rc = check_type(value, CONFIG_STRING, key, error);
         return rc == 0 ? set_view(options, value->string, error) : rc;
     }
-    if (strcmp(key, "pool") == 0) {
-        int rc = check_type(value, CONFIG_STRING, key, error);
-        return rc == 0 ? set_pool(options, value->string, error) : rc;
-    }
+    if (strcmp(key, "pool") == 0)
+        return set_switch(&snapshots->pool_off, value, key, error);
+    if (strcmp(key, "layers") == 0)
+        return set_switch(&snapshots->layers_off, value, key, error);
     if (strcmp(key, "clone_threads") == 0)
         return set_number(&snapshots->clone_threads, value, key, 1, error);
     if (strcmp(key, "usage_refresh_seconds") == 0)
@@ -118,8 +124,8 @@ static int set_snapshots(struct options *options, const char *key, const struct 
     if (strcmp(key, "flush_delay_seconds") == 0)
         return set_number(&snapshots->flush_delay_ms, value, key, 1000, error);
     return error_set(error, ERROR_INVALID,
-                     "unknown key %s: the keys of [snapshots] are view, pool, clone_threads, "
-                     "usage_refresh_seconds and flush_delay_seconds",
+                     "unknown key %s: the keys of [snapshots] are view, layers, pool, "
+                     "clone_threads, usage_refresh_seconds and flush_delay_seconds",
                      key);
 }
 
