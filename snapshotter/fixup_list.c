@@ -16,7 +16,7 @@ enum { KEPT_ENTRIES_MIN = 1000 };
 
 /* Two that do this for one tree at the same time may spoil the file, which is noticed when it is
  * read, and then made anew. */
-static void keep(const struct fixups *list, int tree_dirfd)
+static void keep(const struct path_list *list, int tree_dirfd)
 {
     struct error error = {0};
     if (fixups_sum(list, 0, list->count).entries < KEPT_ENTRIES_MIN)
@@ -28,7 +28,7 @@ static void keep(const struct fixups *list, int tree_dirfd)
 /* The list of the tree in tree_dirfd: the one that was recorded, or else a new one, which is
  * recorded. False if there is none: entries are cloned one by one. */
 static bool find_list(const struct snapshotter *snapshotter, int tree_dirfd,
-                      const struct cancel *cancel, struct fixups *out_list)
+                      const struct cancel *cancel, struct path_list *out_list)
 {
     struct error error = {0};
     if (!snapshotter->options.clones_directories)
@@ -56,7 +56,7 @@ int snapshot_clone_tree(const struct snapshotter *snapshotter, int parent_dirfd,
                         const struct tree_clone_options *options,
                         struct tree_clone_result *out_result, struct error *error)
 {
-    owned(fixups_clear) struct fixups fixups = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list fixups = PATH_LIST_NULL;
     struct tree_clone_options by_list = *options;
     struct error own = {0};
     if (find_list(snapshotter, parent_dirfd, options->cancel, &fixups))
@@ -83,7 +83,7 @@ static int open_tree_folder(const struct snapshotter *snapshotter, uint64_t tree
 static void record(const struct snapshotter *snapshotter, uint64_t tree,
                    const struct cancel *cancel)
 {
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     owned(fd_close) int dirfd = open_tree_folder(snapshotter, tree);
     if (dirfd >= 0)
         (void) find_list(snapshotter, dirfd, cancel, &list);

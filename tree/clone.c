@@ -40,7 +40,7 @@ static int clone_whole(struct clone *clone, const char *path, int source_dirfd,
     if (!clone->fixups || atomic_load(&clone->whole_refused) ||
         !fixups_find(clone->fixups, path, &begin, &end))
         return 0;
-    struct fixup sum = fixups_sum(clone->fixups, begin, end);
+    struct path_item sum = fixups_sum(clone->fixups, begin, end);
     if ((sum.what & FIXUP_SPECIAL) || sum.entries > WHOLE_MAX_ENTRIES || sum.entries == 0)
         return 0;
     if (cancel_requested(clone->cancel)) /* nothing stops the call */

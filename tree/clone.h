@@ -16,7 +16,7 @@ struct clone {
     const struct cancel *cancel; /* set once, as all up to the atomics */
     struct walk *walk;
     struct hardlinks hardlinks;
-    const struct fixups *fixups; /* whole directories may be cloned, and are repaired; or NULL */
+    const struct path_list *fixups; /* whole directories may be cloned, and are repaired; or NULL */
     bool made_owner_known;       /* what is made here belongs to made_uid and made_gid */
     uid_t made_uid;
     gid_t made_gid;

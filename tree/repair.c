@@ -3,18 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fault.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "base/thread.h"
 #include "tree/clone.h"
 #include "tree/deep_path.h"
+#include "tree/list_pass.h"
 #include "tree/os.h"
 #include "tree/walk.h"
 
@@ -23,29 +20,13 @@
  * forbids changes is taken off first and put back last; directories come after all that is in them,
  * since that changes their times, and what is done to one changes nothing of the one above it.
  */
-enum { THREADS_MAX = 4, ITEMS_PER_THREAD = 64 };
-
 struct repair {
-    const struct fixups *list;
+    const struct path_list *list;
     int origin_fd; /* the roots */
     int clone_fd;
-    unsigned threads;
-    const struct cancel *cancel;
 };
 
-typedef int repair_step(const struct repair *repair, size_t index, struct error *error);
-
-struct pass {
-    const struct repair *repair;
-    repair_step *step;
-    atomic_size_t next;
-    atomic_bool failed;
-    pthread_mutex_t lock;
-    int code; /* under lock, as error */
-    struct error error;
-};
-
-static bool is_directory(const struct fixup *item)
+static bool is_directory(const struct path_item *item)
 {
     return (item->what & FIXUP_DIRECTORY) != 0;
 }
@@ -59,7 +40,7 @@ static int open_error(struct error *error)
 }
 
 /* Opens what item is in the tree below root_fd. */
-static int open_item(int root_fd, const struct fixup *item)
+static int open_item(int root_fd, const struct path_item *item)
 {
     const char *name = NULL;
     if (is_directory(item)) {
@@ -72,13 +53,14 @@ static int open_item(int root_fd, const struct fixup *item)
 
 static bool is_link_to_first(const struct repair *repair, size_t index)
 {
-    const struct fixup *item = &repair->list->items[index];
-    return (item->what & FIXUP_LINK) && item->group != index;
+    const struct path_item *item = &repair->list->items[index];
+    return (item->what & FIXUP_LINK) && item->group != index + 1;
 }
 
-static int unlock(const struct repair *repair, size_t index, struct error *error)
+static int unlock(void *context, size_t index, struct error *error)
 {
-    const struct fixup *item = &repair->list->items[index];
+    const struct repair *repair = context;
+    const struct path_item *item = &repair->list->items[index];
     if (!(item->what & FIXUP_LOCKED))
         return 0;
     owned(fd_close) int fd = open_item(repair->clone_fd, item);
@@ -89,15 +71,16 @@ static int unlock(const struct repair *repair, size_t index, struct error *error
                : error_errno(error, "cannot clear the inode flags");
 }
 
-static int link_to_first(const struct repair *repair, size_t index, struct error *error)
+static int link_to_first(void *context, size_t index, struct error *error)
 {
-    const struct fixups *list = repair->list;
+    const struct repair *repair = context;
+    const struct path_list *list = repair->list;
     const char *first_name = NULL;
     const char *name = NULL;
     if (!is_link_to_first(repair, index))
         return 0;
     owned(fd_close) int first_dirfd = deep_path_open_parent(
-        repair->clone_fd, list->items[list->items[index].group].path, &first_name);
+        repair->clone_fd, list->items[list->items[index].group - 1].path, &first_name);
     owned(fd_close) int dirfd =
         deep_path_open_parent(repair->clone_fd, list->items[index].path, &name);
     if (first_dirfd < 0 || dirfd < 0 || unlinkat(dirfd, name, 0) != 0)
@@ -107,7 +90,7 @@ static int link_to_first(const struct repair *repair, size_t index, struct error
                : error_errno(error, "cannot link to the first name of this file");
 }
 
-static int set_attributes(const struct repair *repair, const struct fixup *item, bool with_locks,
+static int set_attributes(const struct repair *repair, const struct path_item *item, bool with_locks,
                           struct error *error)
 {
     owned(fd_close) int origin_fd = open_item(repair->origin_fd, item);
@@ -118,87 +101,39 @@ static int set_attributes(const struct repair *repair, const struct fixup *item,
 }
 
 /* A symlink or special file that has several names has no attributes that a clone loses. */
-static int set_file_attributes(const struct repair *repair, size_t index, struct error *error)
+static int set_file_attributes(void *context, size_t index, struct error *error)
 {
-    const struct fixup *item = &repair->list->items[index];
+    const struct repair *repair = context;
+    const struct path_item *item = &repair->list->items[index];
     if (is_directory(item) || is_link_to_first(repair, index) ||
         !(item->what & (FIXUP_ATTRIBUTES | FIXUP_LOCKED)))
         return 0;
     return set_attributes(repair, item, true, error);
 }
 
-static int set_dir_attributes(const struct repair *repair, size_t index, struct error *error)
+static int set_dir_attributes(void *context, size_t index, struct error *error)
 {
-    const struct fixup *item = &repair->list->items[index];
+    const struct repair *repair = context;
+    const struct path_item *item = &repair->list->items[index];
     bool is_root = item->path[0] == '\0';
     return is_directory(item) ? set_attributes(repair, item, !is_root, error) : 0;
 }
 
-static void fail(struct pass *pass, int code, const struct error *error)
+int repair_tree(const struct path_list *list, int origin_root_fd, int clone_root_fd,
+                unsigned threads, const struct cancel *cancel, struct error *error)
 {
-    (void) pthread_mutex_lock(&pass->lock);
-    if (!atomic_load(&pass->failed)) {
-        pass->code = code;
-        pass->error = *error;
-    }
-    atomic_store(&pass->failed, true);
-    (void) pthread_mutex_unlock(&pass->lock);
-}
-
-static void *work(void *context)
-{
-    struct pass *pass = context;
-    const struct repair *repair = pass->repair;
-    struct error error = {0};
-    for (;;) {
-        size_t index = atomic_fetch_add(&pass->next, 1);
-        if (index >= repair->list->count || atomic_load(&pass->failed))
-            return NULL;
-        int code = 0;
-        if (cancel_requested(repair->cancel))
-            code = error_set(&error, ERROR_CANCELLED, "asked to stop");
-        else if (fault_point("tree.clone.repair") != 0)
-            code = error_errno(&error, "cannot repair the clone");
-        else
-            code = pass->step(repair, index, &error);
-        if (code != 0) {
-            owned(mem_free) char *path = walk_path_describe(repair->list->items[index].path);
-            (void) error_wrap(&error, "%s", path);
-            fail(pass, code, &error);
-        }
-    }
-}
-
-static int run(const struct repair *repair, repair_step *step, struct error *error)
-{
-    struct pass pass = {.repair = repair, .step = step, .lock = PTHREAD_MUTEX_INITIALIZER};
-    pthread_t helpers[THREADS_MAX];
-    unsigned count = 0;
-    while (count + 1 < repair->threads && count < THREADS_MAX &&
-           ((size_t) count + 1) * ITEMS_PER_THREAD < repair->list->count &&
-           thread_start(&helpers[count], "clonefs-repair", work, &pass, NULL) == 0)
-        count++;
-    (void) work(&pass);
-    while (count > 0)
-        (void) pthread_join(helpers[--count], NULL);
-    (void) pthread_mutex_destroy(&pass.lock);
-    if (pass.code != 0 && error)
-        *error = pass.error;
-    return pass.code;
-}
-
-int repair_tree(const struct fixups *list, int origin_root_fd, int clone_root_fd, unsigned threads,
-                const struct cancel *cancel, struct error *error)
-{
-    static repair_step *const passes[] = {unlock, link_to_first, set_file_attributes,
-                                          set_dir_attributes};
-    const struct repair repair = {.list = list,
-                                  .origin_fd = origin_root_fd,
-                                  .clone_fd = clone_root_fd,
-                                  .threads = walk_thread_limit(threads),
-                                  .cancel = cancel};
+    static list_pass_step *const steps[] = {unlock, link_to_first, set_file_attributes,
+                                            set_dir_attributes};
+    struct repair repair = {.list = list, .origin_fd = origin_root_fd, .clone_fd = clone_root_fd};
+    struct list_pass pass = {.list = list,
+                             .context = &repair,
+                             .threads = walk_thread_limit(threads),
+                             .cancel = cancel,
+                             .fault = "tree.clone.repair"};
     int code = 0;
-    for (size_t i = 0; i < sizeof passes / sizeof passes[0] && code == 0; i++)
-        code = run(&repair, passes[i], error);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && code == 0; i++) {
+        pass.step = steps[i];
+        code = list_pass_run(&pass, error);
+    }
     return code;
 }

@@ -44,7 +44,7 @@ struct tree_clone_options {
     const struct cancel *cancel; /* polled between files; may be NULL */
     /* The origin's list: what has no special file in it is cloned by one call for each directory at
      * the top, if the volume can do that. NULL: entry by entry. */
-    const struct fixups *fixups;
+    const struct path_list *fixups;
 };
 
 struct tree_clone_result {

@@ -84,11 +84,11 @@ static void make_tree(int dirfd, const struct sample *sample)
 }
 
 /* Takes repairs out of a list, and directories but for the root's. */
-static void drop(struct fixups *list, unsigned repairs)
+static void drop(struct path_list *list, unsigned repairs)
 {
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {
-        struct fixup item = list->items[i];
+        struct path_item item = list->items[i];
         item.what &= ~(item.path[0] ? repairs : repairs & ~(unsigned) FIXUP_DIRECTORY);
         if (item.what != 0)
             list->items[kept++] = item;
@@ -97,7 +97,7 @@ static void drop(struct fixups *list, unsigned repairs)
 }
 
 /* Whether a clone with this list is equal to its origin; false also if it could not be made. */
-static bool clones_well(int dirfd, const struct fixups *list)
+static bool clones_well(int dirfd, const struct path_list *list)
 {
     struct error error = {0};
     struct tree_clone_result result;
@@ -115,7 +115,7 @@ static bool clones_well(int dirfd, const struct fixups *list)
 
 static void run_sample(int dirfd, const struct sample *sample)
 {
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     make_tree(dirfd, sample);
     assert_int_equal(fixups_scan(&list, dirfd, "origin", NULL, NULL), 0);
     if (!clones_well(dirfd, &list))
@@ -172,7 +172,7 @@ static void a_cancelled_clone_does_not_begin(void **state)
     struct cancel cancel = {0};
     struct error error = {0};
     struct tree_clone_result result;
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     make_tree(dirfd, &samples[0]);
     assert_int_equal(fixups_scan(&list, dirfd, "origin", NULL, NULL), 0);
     const struct tree_clone_options options = {.fixups = &list, .cancel = &cancel};

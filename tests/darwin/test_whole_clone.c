@@ -62,7 +62,7 @@ static void assert_equal_trees(int dirfd, const char *a, const char *b)
     assert_string_equal(text, "");
 }
 
-static struct tree_clone_result clone_by_list(int dirfd, const struct fixups *list,
+static struct tree_clone_result clone_by_list(int dirfd, const struct path_list *list,
                                               const char *name)
 {
     struct error error = {0};
@@ -76,7 +76,7 @@ static struct tree_clone_result clone_by_list(int dirfd, const struct fixups *li
 /* Scans, clones and compares; false if no directory was cloned as a whole. */
 static struct tree_clone_result clone_origin(int dirfd)
 {
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     assert_int_equal(fixups_scan(&list, dirfd, "origin", NULL, NULL), 0);
     struct tree_clone_result result = clone_by_list(dirfd, &list, "clone");
     assert_equal_trees(dirfd, "origin", "clone");
@@ -193,7 +193,7 @@ static void a_list_of_another_tree_is_noticed(void **state)
     int dirfd = volume_fixture(state)->fd;
     struct error error = {0};
     struct tree_clone_result result;
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     make_tree(dirfd);
     assert_int_equal(fixups_scan(&list, dirfd, "origin", NULL, NULL), 0);
     assert_int_equal(unlinkat(dirfd, "origin/set-id", 0), 0);
@@ -208,7 +208,7 @@ static void a_taken_name_is_an_error(void **state)
     int dirfd = volume_fixture(state)->fd;
     struct error error = {0};
     struct tree_clone_result result;
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     make_tree(dirfd);
     tree_sample_dir(dirfd, "clone");
     assert_int_equal(fixups_scan(&list, dirfd, "origin", NULL, NULL), 0);

@@ -18,14 +18,14 @@
 #include "tests/unit/volume_fixture.h"
 #include "tree/fixups.h"
 
-static void add(struct fixups *list, const char *path, unsigned what, uint64_t group)
+static void add(struct path_list *list, const char *path, unsigned what, uint64_t group)
 {
-    const struct fixup item = {
+    const struct path_item item = {
         .path = path, .what = what, .group = group, .entries = 1, .bytes = 10};
-    assert_true(fixups_add(list, &item));
+    assert_true(path_list_add(list, &item));
 }
 
-static size_t place_of(const struct fixups *list, const char *path)
+static size_t place_of(const struct path_list *list, const char *path)
 {
     for (size_t i = 0; i < list->count; i++)
         if (strcmp(list->items[i].path, path) == 0)
@@ -34,7 +34,7 @@ static size_t place_of(const struct fixups *list, const char *path)
     return 0;
 }
 
-static unsigned what_of(const struct fixups *list, const char *path)
+static unsigned what_of(const struct path_list *list, const char *path)
 {
     return list->items[place_of(list, path)].what;
 }
@@ -45,10 +45,10 @@ static void what_is_below_a_directory_stands_together(void **state)
     (void) state;
     static const char *const sorted[] = {"",   "a",    "a/\x01", "a/b", "a/b/c",
                                          "a-", "a-/x", "a.d",    "ab"};
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     for (size_t i = 9; i > 0; i--)
         add(&list, sorted[i - 1], FIXUP_DIRECTORY, 0);
-    fixups_sort(&list);
+    path_list_sort(&list);
     for (size_t i = 0; i < 9; i++)
         assert_string_equal(list.items[i].path, sorted[i]);
     size_t begin = 0;
@@ -68,22 +68,37 @@ static void what_is_below_a_directory_stands_together(void **state)
 static void links_name_the_first_of_their_group(void **state)
 {
     (void) state;
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     add(&list, "z", FIXUP_LINK, 77);
     add(&list, "m", FIXUP_LINK, 5);
     add(&list, "", FIXUP_DIRECTORY, 0);
     add(&list, "a/b", FIXUP_LINK, 77);
     add(&list, "a", FIXUP_DIRECTORY, 0);
-    fixups_sort(&list);
-    assert_int_equal(list.items[place_of(&list, "z")].group, place_of(&list, "a/b"));
-    assert_int_equal(list.items[place_of(&list, "a/b")].group, place_of(&list, "a/b"));
-    assert_int_equal(list.items[place_of(&list, "m")].group, place_of(&list, "m"));
+    path_list_sort(&list);
+    path_list_number_groups(&list);
+    assert_int_equal(list.items[place_of(&list, "z")].group, 1 + place_of(&list, "a/b"));
+    assert_int_equal(list.items[place_of(&list, "a/b")].group, 1 + place_of(&list, "a/b"));
+    assert_int_equal(list.items[place_of(&list, "m")].group, 1 + place_of(&list, "m"));
+    assert_int_equal(list.items[place_of(&list, "a")].group, 0);
+}
+
+static void items_of_one_path_become_one(void **state)
+{
+    (void) state;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
+    add(&list, "b", FIXUP_LINK, 0);
+    add(&list, "a", FIXUP_ACL, 0);
+    add(&list, "b", FIXUP_LOCKED, 0);
+    path_list_sort(&list);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(what_of(&list, "b"), FIXUP_LINK | FIXUP_LOCKED);
+    assert_int_equal(what_of(&list, "a"), FIXUP_ACL);
 }
 
 static void a_scan_finds_what_a_clone_loses(void **state)
 {
     const struct volume_fixture *fixture = volume_fixture(state);
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     tree_sample_make(fixture->fd, "origin");
     owned(fd_close) int fd = fd_open_dir(fixture->fd, "origin");
     assert_int_equal(fixups_scan(&list, fixture->fd, "origin", NULL, NULL), 0);
@@ -112,7 +127,7 @@ static void a_scan_stops_when_asked_to(void **state)
 {
     const struct volume_fixture *fixture = volume_fixture(state);
     struct cancel cancel = {0};
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     cancel_request(&cancel);
     tree_sample_dir(fixture->fd, "origin");
     tree_sample_file(fixture->fd, "origin/file", "x");
@@ -123,8 +138,8 @@ static void a_scan_stops_when_asked_to(void **state)
 static void a_list_that_was_saved_is_read_again(void **state)
 {
     const struct volume_fixture *fixture = volume_fixture(state);
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
-    owned(fixups_clear) struct fixups again = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
+    owned(path_list_clear) struct path_list again = PATH_LIST_NULL;
     tree_sample_make(fixture->fd, "origin");
     assert_int_equal(fixups_scan(&list, fixture->fd, "origin", NULL, NULL), 0);
     assert_false(fixups_load(&again, fixture->fd, "list"));
@@ -145,15 +160,18 @@ static void a_list_that_was_saved_is_read_again(void **state)
 static void a_list_that_is_not_whole_is_none(void **state)
 {
     const struct volume_fixture *fixture = volume_fixture(state);
-    owned(fixups_clear) struct fixups list = FIXUPS_NULL;
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     struct stat whole;
     add(&list, "", FIXUP_DIRECTORY, 0);
     add(&list, "file", FIXUP_LINK, 3);
-    fixups_sort(&list);
+    path_list_sort(&list);
+    path_list_number_groups(&list);
     assert_int_equal(fixups_save(&list, fixture->fd, "list", NULL), 0);
     assert_int_equal(fstatat(fixture->fd, "list", &whole, 0), 0);
+    owned(path_list_clear) struct path_list intact = PATH_LIST_NULL;
+    assert_true(fixups_load(&intact, fixture->fd, "list"));
     for (off_t at = 0; at < whole.st_size; at++) {
-        owned(fixups_clear) struct fixups again = FIXUPS_NULL;
+        owned(path_list_clear) struct path_list again = PATH_LIST_NULL;
         unsigned char byte = 0;
         owned(fd_close) int fd = openat(fixture->fd, "list", O_RDWR);
         assert_int_equal(pread(fd, &byte, 1, at), 1);
@@ -164,7 +182,7 @@ static void a_list_that_is_not_whole_is_none(void **state)
         assert_int_equal(pwrite(fd, &byte, 1, at), 1);
     }
     for (off_t size = whole.st_size - 1; size >= 0; size--) {
-        owned(fixups_clear) struct fixups again = FIXUPS_NULL;
+        owned(path_list_clear) struct path_list again = PATH_LIST_NULL;
         owned(fd_close) int fd = openat(fixture->fd, "list", O_RDWR);
         assert_int_equal(ftruncate(fd, size), 0);
         assert_false(fixups_load(&again, fixture->fd, "list"));
@@ -176,11 +194,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_below_a_directory_stands_together),
         cmocka_unit_test(links_name_the_first_of_their_group),
+        cmocka_unit_test(items_of_one_path_become_one),
         VOLUME_TEST(a_scan_finds_what_a_clone_loses),
         VOLUME_TEST(a_scan_stops_when_asked_to),
         VOLUME_TEST(a_list_that_was_saved_is_read_again),
         VOLUME_TEST(a_list_that_is_not_whole_is_none),
     };
-    return cmocka_run_group_tests_name("fix-up lists", tests, volume_fixture_xfs,
+    return cmocka_run_group_tests_name("lists of paths", tests, volume_fixture_xfs,
                                        volume_fixture_unmount);
 }
