@@ -188,6 +188,17 @@ int tree_clone(int src_dirfd, const char *src_name, int dst_dirfd, const char *d
                 out_result, error);
 }
 
+int tree_mark_time(int root_fd, struct timestamp *out_time, struct error *error)
+{
+    struct os_stat root;
+    if (os_stat(root_fd, &root) != 0 || fchmod(root_fd, root.mode & 07777) != 0 ||
+        os_stat(root_fd, &root) != 0)
+        return error_errno(error, "cannot change the root");
+    *out_time =
+        (struct timestamp){.seconds = root.ctime.tv_sec, .nanos = (int32_t) root.ctime.tv_nsec};
+    return 0;
+}
+
 int tree_share_file(int src_fd, int dst_dirfd, const char *dst_name, int *out_fd,
                     struct error *error)
 {

@@ -17,7 +17,7 @@ struct clone {
     struct walk *walk;
     struct hardlinks hardlinks;
     const struct path_list *fixups; /* whole directories may be cloned, and are repaired; or NULL */
-    bool made_owner_known;       /* what is made here belongs to made_uid and made_gid */
+    bool made_owner_known;          /* what is made here belongs to made_uid and made_gid */
     uid_t made_uid;
     gid_t made_gid;
     unsigned group_bits;         /* os_group_bits of the volume, where both trees are as a rule */
@@ -45,6 +45,11 @@ int clone_make_root(struct clone *clone, int dirfd, const char *name, struct err
 /* Makes the directory name in dirfd, with the permissions of its origin and, for now, all of them
  * for its owner. */
 int clone_make_dir(const struct os_stat *origin, int dirfd, const char *name, struct error *error);
+
+/* Makes an open directory, which gets its attributes when all is made in it (clone_dir_attributes),
+ * ready for that: mode 0700, and nothing of it is inherited. With made_owner_known and
+ * made_mode_mask of clone as they are at first, any mode and owner are set. */
+int clone_ready_dir(int fd, struct error *error);
 
 /* Opens the entry name of dirfd, which is of the given type (DT_...); ERROR_PRECONDITION if it is
  * not, or is a mount point. Release with clone_origin_close. */

@@ -63,6 +63,17 @@ int clone_make_dir(const struct os_stat *origin, int dirfd, const char *name, st
     return mkdirat(dirfd, name, mode) == 0 ? 0 : error_errno(error, "cannot make the directory");
 }
 
+int clone_ready_dir(int fd, struct error *error)
+{
+    if (os_change_flags(fd, OS_FLAGS_LOCKING, false) != 0)
+        return error_errno(error, "cannot clear the flags of the directory");
+    if (acl_text_exists(fd) && acl_text_remove(fd) != 0)
+        return error_errno(error, "cannot remove the ACL of the directory");
+    return fchmod(fd, owner_permissions) == 0
+               ? 0
+               : error_errno(error, "cannot set the mode of the directory");
+}
+
 /* No handle can be had of the others. */
 static bool has_handle(int type)
 {

@@ -65,6 +65,14 @@ int clone_make_dir(const struct os_stat *origin, int dirfd, const char *name, st
                : error_errno(error, "cannot make the directory");
 }
 
+int clone_ready_dir(int fd, struct error *error)
+{
+    (void) drop_inherited_acl(fd);
+    return fchmod(fd, owner_permissions) == 0
+               ? 0
+               : error_errno(error, "cannot set the mode of the directory");
+}
+
 int clone_origin_open(struct clone_origin *origin, int dirfd, const char *name, int type,
                       struct error *error)
 {

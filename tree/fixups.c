@@ -20,7 +20,8 @@ enum { ENTRIES, BYTES };
 /* The answer of a visitor that ends the walk. */
 enum { TOO_LONG = 1 };
 
-static int add(struct scan *scan, const struct walk_dir *dir, const char *name, struct path_item item)
+static int add(struct scan *scan, const struct walk_dir *dir, const char *name,
+               struct path_item item)
 {
     owned(mem_free) char *path = walk_dir_path(dir, name);
     item.path = path;
@@ -80,14 +81,14 @@ static int visit_leave(void *context, struct walk_dir *dir, struct error *error)
     unsigned acl = os_has_acl_at(dir->fds[0], "") ? FIXUP_ACL : 0U;
     return add(context, dir, "",
                (struct path_item){.what = FIXUP_DIRECTORY | acl | lock_bits(&found),
-                              .entries = dir->sums[ENTRIES],
-                              .bytes = dir->sums[BYTES]});
+                                  .entries = dir->sums[ENTRIES],
+                                  .bytes = dir->sums[BYTES]});
 }
 
 static const struct walk_visitor visitor = {.entry = visit_entry, .leave = visit_leave};
 
-int fixups_scan(struct path_list *out_list, int dirfd, const char *name, const struct cancel *cancel,
-                struct error *error)
+int fixups_scan(struct path_list *out_list, int dirfd, const char *name,
+                const struct cancel *cancel, struct error *error)
 {
     owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     struct scan scan = {.list = &list};
@@ -110,8 +111,7 @@ int fixups_scan(struct path_list *out_list, int dirfd, const char *name, const s
 
 bool fixups_find(const struct path_list *list, const char *path, size_t *out_begin, size_t *out_end)
 {
-    if (!path_list_find(list, path, out_begin) ||
-        !(list->items[*out_begin].what & FIXUP_DIRECTORY))
+    if (!path_list_find(list, path, out_begin) || !(list->items[*out_begin].what & FIXUP_DIRECTORY))
         return false;
     *out_end = path_list_end(list, *out_begin);
     return true;

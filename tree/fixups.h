@@ -14,8 +14,9 @@
  * directory, whose times the call changes, and those files of which the call loses something. It is
  * small beside the tree: its path and some 30 bytes for a directory.
  *
- * A list describes a tree that does not change any more. A directory has in entries how many are its
- * own, whatever they are, and in bytes the sizes of its own files; names of one file are a group.
+ * A list describes a tree that does not change any more. A directory has in entries how many are
+ * its own, whatever they are, and in bytes the sizes of its own files; names of one file are a
+ * group.
  */
 enum {
     FIXUP_DIRECTORY = 1,

@@ -77,7 +77,18 @@ static int compare_paths(const char *a, const char *b)
 
 static int compare_items(const void *a, const void *b)
 {
-    return compare_paths(((const struct path_item *) a)->path, ((const struct path_item *) b)->path);
+    const struct path_item *first = a;
+    const struct path_item *second = b;
+    return compare_paths(first->path, second->path);
+}
+
+static int compare_ordered(const void *a, const void *b)
+{
+    const struct path_item *first = a;
+    const struct path_item *second = b;
+    int order = compare_paths(first->path, second->path);
+    return order != 0 ? order
+                      : (first->entries > second->entries) - (first->entries < second->entries);
 }
 
 static void merge_same(struct path_list *list)
@@ -92,10 +103,15 @@ static void merge_same(struct path_list *list)
     list->count = kept;
 }
 
-void path_list_sort(struct path_list *list)
+void path_list_order(struct path_list *list)
 {
     if (list->count > 1)
-        qsort(list->items, list->count, sizeof *list->items, compare_items);
+        qsort(list->items, list->count, sizeof *list->items, compare_ordered);
+}
+
+void path_list_sort(struct path_list *list)
+{
+    path_list_order(list);
     merge_same(list);
 }
 

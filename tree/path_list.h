@@ -15,8 +15,8 @@
 struct path_item {
     const char *path; /* from the root, which is ""; the list's */
     unsigned what;    /* bits, of whoever makes the list */
-    uint64_t group;   /* items that are one file: the place of the first of them in the list, from 1;
-                         before path_list_sort anything that they have in common. 0 = none */
+    uint64_t group; /* items that are one file: the place of the first of them in the list, from 1;
+                       before path_list_sort anything that they have in common. 0 = none */
     uint64_t entries; /* figures of whoever makes the list */
     uint64_t bytes;
 };
@@ -46,6 +46,9 @@ bool path_list_add(struct path_list *list, const struct path_item *item);
 /* Brings the items into their order when all have been added; items of one path become one, with
  * the bits of all of them. */
 void path_list_sort(struct path_list *list);
+
+/* The same, but items of one path stay, in the order of their entries. */
+void path_list_order(struct path_list *list);
 
 /* Numbers the groups of a sorted list; once. */
 void path_list_number_groups(struct path_list *list);

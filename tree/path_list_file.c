@@ -132,10 +132,10 @@ static bool decode(struct path_list *list, const char *bytes, size_t size, uint6
         if (length == size - at || figures.group > count)
             return false;
         const struct path_item item = {.path = bytes + at,
-                                   .what = (unsigned) figures.what,
-                                   .group = figures.group,
-                                   .entries = figures.entries,
-                                   .bytes = figures.bytes};
+                                       .what = (unsigned) figures.what,
+                                       .group = figures.group,
+                                       .entries = figures.entries,
+                                       .bytes = figures.bytes};
         if (!path_list_add(list, &item))
             return false;
         at += length + 1;

@@ -90,8 +90,8 @@ static int link_to_first(void *context, size_t index, struct error *error)
                : error_errno(error, "cannot link to the first name of this file");
 }
 
-static int set_attributes(const struct repair *repair, const struct path_item *item, bool with_locks,
-                          struct error *error)
+static int set_attributes(const struct repair *repair, const struct path_item *item,
+                          bool with_locks, struct error *error)
 {
     owned(fd_close) int origin_fd = open_item(repair->origin_fd, item);
     owned(fd_close) int fd = open_item(repair->clone_fd, item);

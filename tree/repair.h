@@ -11,5 +11,5 @@
  * the others; names of one file are linked here. The flags of the root are left out.
  * ERROR_CANCELLED; ERROR_CORRUPT if the list is of another tree; ERROR_NO_SPACE, ERROR_IO.
  */
-int repair_tree(const struct path_list *list, int origin_root_fd, int clone_root_fd, unsigned threads,
-                const struct cancel *cancel, struct error *error);
+int repair_tree(const struct path_list *list, int origin_root_fd, int clone_root_fd,
+                unsigned threads, const struct cancel *cancel, struct error *error);

@@ -84,6 +84,11 @@ int tree_share_file(int src_fd, int dst_dirfd, const char *dst_name, int *out_fd
 int tree_copy_file(int src_fd, int dst_fd, uint64_t size, const struct cancel *cancel,
                    struct error *error);
 
+/* Changes the ctime of the root of a tree, and nothing else, and answers it: what is changed later
+ * has a later one, but for what is changed in the same tick. ERROR_IO, ERROR_PRECONDITION for an
+ * immutable one. */
+int tree_mark_time(int root_fd, struct timestamp *out_time, struct error *error);
+
 /* True if the tree has at most so many entries, and its regular files at most so many bytes (holes
  * count, and a file once for each name; TREE_ANY_BYTES asks for no size). Looks at no more entries
  * than that. A tree that cannot be read counts as large. */

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "tree/layer_internal.h"
+
+/*
+ * All items of all layers, in the order of paths and, for one path, of layers. What counts for a
+ * path is the topmost entry that no layer above has removed, with the path or with a directory
+ * above it.
+ */
+struct merge {
+    struct path_list all;
+    struct path_list *merged;
+    size_t *removals; /* for the directories above: their paths' places in all ... */
+    size_t *levels;   /* ... and 1 + the topmost layer that removed them */
+    size_t depth;
+};
+
+static void merge_clear(struct merge *merge)
+{
+    path_list_clear(&merge->all);
+    mem_free(&merge->removals);
+    mem_free(&merge->levels);
+}
+
+/* Groups of different layers are different files. */
+static bool add_layer(struct merge *merge, const struct path_list *layer, size_t place)
+{
+    for (size_t i = 0; i < layer->count; i++) {
+        struct path_item item = layer->items[i];
+        item.entries = place;
+        item.bytes = 0;
+        if (item.group > 0)
+            item.group += place * ((uint64_t) PATH_LIST_MAX + 1);
+        if (!path_list_add(&merge->all, &item))
+            return false;
+    }
+    return true;
+}
+
+static int load_all(struct merge *merge, const int *layer_dirfds, size_t count, struct error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        owned(path_list_clear) struct path_list layer = PATH_LIST_NULL;
+        if (!path_list_load(&layer, layer_magic, layer_dirfds[i], layer_manifest_name))
+            return error_set(error, ERROR_CORRUPT, "the manifest of a layer is missing or damaged");
+        if (!add_layer(merge, &layer, i))
+            return error_set(error, ERROR_NO_SPACE, "the layers have more than %d entries",
+                             PATH_LIST_MAX);
+    }
+    return 0;
+}
+
+static bool is_below(const char *path, const char *dir)
+{
+    size_t length = strlen(dir);
+    return length == 0 || (strncmp(path, dir, length) == 0 && path[length] == '/');
+}
+
+/* 1 + the topmost layer that removed the path or one above it, by the items of the path from begin
+ * up to end. */
+static size_t find_level(struct merge *merge, size_t begin, size_t end)
+{
+    const struct path_item *items = merge->all.items;
+    while (merge->depth > 0 &&
+           !is_below(items[begin].path, items[merge->removals[merge->depth - 1]].path))
+        merge->depth--;
+    size_t level = merge->depth > 0 ? merge->levels[merge->depth - 1] : 0;
+    size_t own = 0;
+    for (size_t i = begin; i < end; i++)
+        if (items[i].what & LAYER_REMOVED)
+            own = items[i].entries + 1;
+    if (own <= level)
+        return level;
+    merge->removals[merge->depth] = begin;
+    merge->levels[merge->depth++] = own;
+    return own;
+}
+
+static bool merge_path(struct merge *merge, size_t begin, size_t end)
+{
+    const struct path_item *items = merge->all.items;
+    size_t level = find_level(merge, begin, end);
+    struct path_item result = {.path = items[begin].path};
+    for (size_t i = begin; i < end; i++) {
+        result.what |= items[i].what & LAYER_REMOVED;
+        if (!(items[i].what & LAYER_ENTRY) || items[i].entries + 1 < level)
+            continue;
+        result.what = (result.what & LAYER_REMOVED) | items[i].what;
+        result.entries = items[i].entries;
+        result.group = items[i].group;
+    }
+    return result.what == 0 || path_list_add(merge->merged, &result);
+}
+
+static bool merge_all(struct merge *merge)
+{
+    const struct path_list *all = &merge->all;
+    size_t end = 0;
+    bool fits = true;
+    merge->removals = mem_alloc_array(all->count + 1, sizeof *merge->removals);
+    merge->levels = mem_alloc_array(all->count + 1, sizeof *merge->levels);
+    for (size_t begin = 0; fits && begin < all->count; begin = end) {
+        while (end < all->count && strcmp(all->items[begin].path, all->items[end].path) == 0)
+            end++;
+        fits = merge_path(merge, begin, end);
+    }
+    return fits;
+}
+
+int layer_merge(const int *layer_dirfds, size_t count, struct path_list *out_list,
+                struct error *error)
+{
+    owned(path_list_clear) struct path_list merged = PATH_LIST_NULL;
+    owned(merge_clear) struct merge merge = {.merged = &merged};
+    int code = load_all(&merge, layer_dirfds, count, error);
+    if (code != 0)
+        return code;
+    path_list_order(&merge.all);
+    if (!merge_all(&merge))
+        return error_set(error, ERROR_NO_SPACE, "the layers have more than %d entries",
+                         PATH_LIST_MAX);
+    path_list_number_groups(&merged);
+    *out_list = merged;
+    merged = PATH_LIST_NULL;
+    return 0;
+}

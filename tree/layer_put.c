@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "tree/deep_path.h"
+#include "tree/layer_internal.h"
+#include "tree/tree.h"
+
+bool layer_is_whole(int layer_dirfd)
+{
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
+    return path_list_load(&list, layer_magic, layer_dirfd, layer_manifest_name);
+}
+
+static int ready_dir(int dirfd, const char *name, struct error *error)
+{
+    if (mkdirat(dirfd, name, 0700) != 0 && errno != EEXIST)
+        return error_errno(error, "cannot make the directory");
+    owned(fd_close) int fd = os_open_dir(dirfd, name);
+    if (fd < 0)
+        return errno == ENOTDIR || errno == ELOOP
+                   ? error_set(error, ERROR_CORRUPT, "the layer does not fit the tree")
+                   : error_errno(error, "cannot open the directory");
+    return clone_ready_dir(fd, error);
+}
+
+/* Removes what goes first, and makes a directory that is an entry. */
+static int make_room(int tree_fd, const struct path_item *item, const struct layer_options *options,
+                     struct error *error)
+{
+    const char *name = NULL;
+    if (item->path[0] == '\0')
+        return clone_ready_dir(tree_fd, error);
+    owned(fd_close) int dirfd = deep_path_open_parent(tree_fd, item->path, &name);
+    if (dirfd < 0 && !(item->what & LAYER_ENTRY) &&
+        (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+        return 0;
+    if (dirfd < 0)
+        return error_set(error, ERROR_CORRUPT, "the layer does not fit the tree");
+    int code = 0;
+    if (item->what & LAYER_REMOVED)
+        code = tree_remove(dirfd, name, options->cancel, error);
+    return code == 0 && (item->what & LAYER_DIRECTORY) ? ready_dir(dirfd, name, error) : code;
+}
+
+static int make_all_room(int tree_fd, const struct path_list *list,
+                         const struct layer_options *options, struct error *error)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        int code = make_room(tree_fd, &list->items[i], options, error);
+        if (code == 0)
+            continue;
+        owned(mem_free) char *path = walk_path_describe(list->items[i].path);
+        (void) error_wrap(error, "%s", path);
+        return code;
+    }
+    return 0;
+}
+
+static void close_all(int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        fd_close(&fds[i]);
+}
+
+static int put(const struct path_list *list, const int *files_fds, int tree_fd,
+               const struct layer_options *options, struct error *error)
+{
+    struct layer_copy copy = {.list = list,
+                              .source_fds = files_fds,
+                              .target_fd = tree_fd,
+                              .clone = {.cancel = options->cancel},
+                              .options = options};
+    int code = make_all_room(tree_fd, list, options, error);
+    return code == 0 ? layer_copy_run(&copy, error) : code;
+}
+
+int layers_put(const int *layer_dirfds, size_t count, int tree_fd,
+               const struct layer_options *options, struct timestamp *out_time, struct error *error)
+{
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
+    int code = layer_merge(layer_dirfds, count, &list, error);
+    if (code != 0)
+        return code;
+    owned(mem_free) int *files_fds = mem_alloc_array(count, sizeof *files_fds);
+    size_t opened = 0;
+    for (; code == 0 && opened < count; opened++) {
+        files_fds[opened] = os_open_dir(layer_dirfds[opened], layer_files_name);
+        if (files_fds[opened] < 0)
+            code = error_set(error, ERROR_CORRUPT, "the files of a layer are missing");
+    }
+    if (code == 0)
+        code = put(&list, files_fds, tree_fd, options, error);
+    close_all(files_fds, opened);
+    return code == 0 ? tree_mark_time(tree_fd, out_time, error) : code;
+}
