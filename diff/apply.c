@@ -26,6 +26,7 @@ static void apply_clear(struct apply *apply)
     places_clear(&apply->unpacking.places);
     path_set_clear(&apply->unpacking.unpacked);
     collisions_clear(&apply->unpacking.collisions);
+    touched_clear(&apply->unpacking.touched);
     layer_archive_clear(&apply->archive);
     apple_member_clear(&apply->held);
     file_flags_clear(&apply->flags);
@@ -133,9 +134,11 @@ int layer_apply(int root_fd, struct layer_stream *stream, const struct layer_app
     owned(apply_clear) struct apply apply = {
         .unpacking = {
             .options = options,
-            .collisions = {.rules = &options->names, .max_looked = options->limits.entries}}};
-    struct places *places = places_new(root_fd, options->limits.path_depth,
-                                       &apply.unpacking.unpacked, &apply.unpacking.collisions);
+            .collisions = {.rules = &options->names, .max_looked = options->limits.entries},
+            .touched = {.list = options->touched}}};
+    struct places *places =
+        places_new(root_fd, options->limits.path_depth, &apply.unpacking.unpacked,
+                   &apply.unpacking.collisions, &apply.unpacking.touched);
     apply.unpacking.places = places;
     if (options->flush_ahead)
         apply.unpacking.flush = flush_ahead_new(root_fd);
@@ -148,6 +151,7 @@ int layer_apply(int root_fd, struct layer_stream *stream, const struct layer_app
         code = places_finish(places, error);
     if (code == 0)
         code = file_flags_set(&apply.flags, places, error);
+    apply.unpacking.result.touched_lost = apply.unpacking.touched.lost;
     if (code == 0)
         *out_result = apply.unpacking.result;
     return code;

@@ -9,6 +9,7 @@
 #include "diff/collision.h"
 #include "diff/limits.h"
 #include "diff/stream.h"
+#include "tree/path_list.h"
 
 /*
  * Unpacks a layer's archive into a directory by the rules of containerd's own applier (contract
@@ -27,13 +28,15 @@ struct layer_apply_options {
     bool file_flags;              /* restore what SCHILY.fflags says */
     bool flush_ahead;             /* what is written will be flushed: begin with it meanwhile */
     struct collision_rules names; /* zero: names are plain bytes */
-    const struct cancel *cancel;  /* polled between files and blocks; may be NULL */
+    struct path_list *touched;   /* gets the paths of what is changed (tree/layer.h); may be NULL */
+    const struct cancel *cancel; /* polled between files and blocks; may be NULL */
 };
 
 struct layer_apply_result {
-    uint64_t entries; /* of the archive */
-    uint64_t bytes;   /* of file data written */
-    uint64_t removed; /* by whiteouts, or replaced */
+    uint64_t entries;  /* of the archive */
+    uint64_t bytes;    /* of file data written */
+    uint64_t removed;  /* by whiteouts, or replaced */
+    bool touched_lost; /* they are too many */
 };
 
 /*

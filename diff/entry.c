@@ -279,6 +279,8 @@ static int find_target(struct making *making, char *target, struct error *error)
         return error_set(error, ERROR_INVALID, "the target of the hard link is missing");
     if (code == 0 && S_ISDIR(found.mode))
         return error_set(error, ERROR_INVALID, "a hard link to a directory");
+    if (code == 0)
+        touched_link(&making->unpacking->touched, found.ino, found.nlink);
     return code;
 }
 
@@ -313,6 +315,11 @@ static int finish(struct making *making, const struct entry_content *content, st
     if (code != 0)
         return code;
     size_t length = strlen(making->name);
+    touched_note(&making->unpacking->touched, making->place->path, making->name, false);
+    if (making->target_place) /* it has the attributes as well, and keeps them without the link; a
+                                 layer puts such a file in the place of that below */
+        touched_note(&making->unpacking->touched, making->target_place->path, making->target_name,
+                     true);
     path_set_add(&making->unpacking->unpacked,
                  entry_path_id(making->place->id, making->name, length));
     if (item->type != ENTRY_DIR)

@@ -129,6 +129,7 @@ static int set_item(const struct file_flags_item *item, struct places *places, s
     owned(fd_close) int fd = os_open_file(place->fd, name);
     if (fd < 0)
         return unpacking_errno(error, "cannot open it for its flags");
+    places_note_touch(places, place, name);
     if (os_change_flags(fd, item->flags, true) == 0)
         return 0;
     if (errno != EOPNOTSUPP && errno != ENOTTY)

@@ -23,6 +23,7 @@ struct places {
     unsigned max_depth;
     const struct path_set *unpacked;
     struct collisions *collisions;
+    struct touched *touched;
     struct path_set
         spelled; /* directories known to be spelled as their paths; on volumes that fold */
     uint64_t turn;
@@ -33,7 +34,7 @@ struct places {
 };
 
 struct places *places_new(int root_fd, unsigned max_depth, const struct path_set *unpacked,
-                          struct collisions *collisions)
+                          struct collisions *collisions, struct touched *touched)
 {
     struct places *places = mem_alloc(sizeof *places);
     places->root = (struct place){.fd = root_fd, .id = ENTRY_PATH_ROOT_ID, .path = mem_strdup("")};
@@ -43,6 +44,7 @@ struct places *places_new(int root_fd, unsigned max_depth, const struct path_set
     places->max_depth = max_depth;
     places->unpacked = unpacked;
     places->collisions = collisions;
+    places->touched = touched;
     return places;
 }
 
@@ -92,6 +94,11 @@ int places_finish(struct places *places, struct error *error)
     places->last = NULL;
     places->stale = false;
     return code;
+}
+
+void places_note_touch(struct places *places, const struct place *place, const char *name)
+{
+    touched_note(places->touched, place->path, name, false);
 }
 
 void places_forget(struct places *places)
@@ -258,6 +265,8 @@ static int step(struct places *places, struct place *at, char **path, size_t sta
         int code = make_missing(at, name, error);
         if (code != 0)
             return code;
+        owned(mem_free) char *parent = mem_strndup(*path, start > 0 ? start - 1 : 0);
+        touched_note(places->touched, parent, name, false);
         fd = os_open_dir(at->fd, name);
     } else if (folds(places) && !path_set_has(&places->spelled, id)) {
         int sys = errno;

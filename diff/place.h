@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "diff/collision.h"
 #include "diff/path_set.h"
+#include "diff/touched.h"
 
 /*
  * The directories below the root in which entries are made, found by path and kept open for the
@@ -37,10 +38,10 @@ char *place_join(const struct place *place, const char *name);
 
 struct places;
 
-/* root_fd, unpacked and collisions stay the caller's. max_depth: components of a path, also of one
- * that links lead to; 0 = any. */
+/* root_fd, unpacked, collisions and touched stay the caller's. max_depth: components of a path,
+ * also of one that links lead to; 0 = any. */
 struct places *places_new(int root_fd, unsigned max_depth, const struct path_set *unpacked,
-                          struct collisions *collisions);
+                          struct collisions *collisions, struct touched *touched);
 
 /* For owned(); closes all without setting times. NULL is allowed. */
 void places_clear(struct places **places);
@@ -60,6 +61,9 @@ int places_find(struct places *places, const char *path, size_t length, bool mak
  * and of the times that were set on it. ERROR_IO. */
 int places_put(struct places *places, const struct place *parent, const char *name, int take_fd,
                const struct timespec times[2], struct error *error);
+
+/* touched_note of an entry that is there. */
+void places_note_touch(struct places *places, const struct place *place, const char *name);
 
 /* To be called after a directory or a symlink was removed: paths may lead elsewhere now. */
 void places_forget(struct places *places);

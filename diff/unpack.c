@@ -28,7 +28,7 @@ static int open_source(struct differ *differ, const struct differ_apply_request 
     return containerd_blob_open(peer->client, &scope, request->digest, out_source, error);
 }
 
-static int unpack_stream(struct differ *differ, const struct snapshot_unpacking *unpacking,
+static int unpack_stream(struct differ *differ, struct snapshot_unpacking *unpacking,
                          struct layer_stream *stream, struct layer_apply_result *out_result,
                          struct error *error)
 {
@@ -37,13 +37,14 @@ static int unpack_stream(struct differ *differ, const struct snapshot_unpacking 
         .appledouble = differ->options.appledouble,
         .file_flags = differ->options.file_flags,
         .names = differ->options.names,
-        .flush_ahead = differ->options.durable,
+        .touched = snapshot_unpacking_touched(unpacking),
+        .flush_ahead = true, /* what is cloned next has to be flushed in any case */
         .cancel = snapshot_unpacking_cancel(unpacking),
     };
     return layer_apply(snapshot_unpacking_fd(unpacking), stream, &options, out_result, error);
 }
 
-static int unpack_source(struct differ *differ, const struct snapshot_unpacking *unpacking,
+static int unpack_source(struct differ *differ, struct snapshot_unpacking *unpacking,
                          struct layer_source *source, bool raw, struct layer_stream_result *out,
                          struct layer_apply_result *out_result, struct error *error)
 {
@@ -71,8 +72,10 @@ static int unpack(struct differ *differ, const struct differ_apply_request *requ
     int rc = open_source(differ, request, unpacking, &source, error);
     if (rc == 0)
         rc = unpack_source(differ, unpacking, source, raw, &stream, &applied, error);
-    if (rc == 0 && (differ->options.durable || request->sync))
-        rc = snapshot_unpacking_flush(unpacking, error);
+    const struct unpacked unpacked = {.durable = differ->options.durable || request->sync,
+                                      .touched_lost = applied.touched_lost};
+    if (rc == 0)
+        rc = snapshot_unpacking_finish(unpacking, &unpacked, error);
     if (rc != 0)
         return rc;
     log_info("unpacked %llu entries (%llu bytes compressed, %llu not) into snapshot %s in %lld ms",

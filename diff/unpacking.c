@@ -17,6 +17,7 @@ int unpacking_remove(struct unpacking *unpacking, struct place *place, const cha
     if (S_ISDIR(found.mode) || S_ISLNK(found.mode))
         places_forget(unpacking->places);
     unpacking->result.removed++;
+    touched_note(&unpacking->touched, place->path, name, true);
     return tree_remove(place->fd, name, unpacking->options->cancel, error);
 }
 

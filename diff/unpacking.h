@@ -7,6 +7,7 @@
 #include "diff/collision.h"
 #include "diff/path_set.h"
 #include "diff/place.h"
+#include "diff/touched.h"
 
 /* What the parts of one layer_apply share. */
 struct unpacking {
@@ -14,6 +15,7 @@ struct unpacking {
     struct places *places;
     struct path_set unpacked; /* what the archive itself made, by entry_path_id */
     struct collisions collisions;
+    struct touched touched;
     struct layer_apply_result result;
     struct flush_ahead *flush; /* NULL unless options ask for it */
     uint64_t looked;           /* entries that opaque whiteouts looked at */

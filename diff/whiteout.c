@@ -42,6 +42,14 @@ static uint64_t id_of_dir(const struct opaque *opaque, const struct walk_dir *di
     return id;
 }
 
+static void note_removed(struct opaque *opaque, const struct walk_dir *dir, const char *name)
+{
+    owned(mem_free) char *below = walk_dir_path(dir, "");
+    owned(mem_free) char *path =
+        *below ? place_join(opaque->place, below) : mem_strdup(opaque->place->path);
+    touched_note(&opaque->unpacking->touched, path, name, true);
+}
+
 /* A directory that was unpacked keeps its times. The one that the walk began in is a place, which
  * sees to that itself. */
 static int remove_below(struct opaque *opaque, struct walk_dir *dir, const char *name,
@@ -54,6 +62,7 @@ static int remove_below(struct opaque *opaque, struct walk_dir *dir, const char 
     if (code != 0)
         return code;
     opaque->unpacking->result.removed++;
+    note_removed(opaque, dir, name);
     const struct timespec times[2] = {found.st_atim, found.st_mtim};
     if (dir->parent && futimens(dir->fds[0], times) != 0)
         return error_errno(error, "cannot set the times");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 #include "base/mem.h"
-#include "snapshotter/internal.h"
+#include "snapshotter/cached_trees.h"
 
 /* What a Commit leaves to the background: whoever needs it earlier does it himself. */
 struct after_commit {
@@ -28,6 +28,8 @@ static void run(struct lane_job *job)
         measure(snapshotter, after);
     if (!cancel_requested(&snapshotter->stopping))
         snapshot_record_fixups(snapshotter, after->name, after->key);
+    if (!cancel_requested(&snapshotter->stopping))
+        cached_trees_make_room(snapshotter);
     mem_free(&after->name);
     mem_free(&after->key);
     mem_free(&after);

@@ -90,10 +90,13 @@ static int record_commit(struct store_txn *txn, void *context, struct error *err
     labels_copy(&record.labels, request->labels);
     commit->tree = record.tree;
     bool on_disk = record.unpacked;
-    record.unpacked = false;
+    record.unpacked = record.written = false;
+    record.measured = record.layer != 0; /* when it was made */
     rc = store_snapshot_put(txn, &record, error);
     if (rc == 0 && !on_disk)
         rc = store_tree_set_unflushed(txn, record.tree, commit->generation, error);
+    if (rc == 0 && !on_disk && record.layer)
+        rc = store_tree_set_unflushed(txn, record.layer, commit->generation, error);
     return rc;
 }
 

@@ -94,7 +94,7 @@ void snapshot_record_fixups(struct snapshotter *snapshotter, const char *name, c
     owned(snapshot_record_clear) struct snapshot_record snapshot = SNAPSHOT_RECORD_NULL;
     if (snapshotter->options.clones_directories &&
         snapshot_stat(snapshotter, name, key, &snapshot, NULL) == 0 &&
-        snapshot.kind == SNAPSHOT_COMMITTED)
+        snapshot.kind == SNAPSHOT_COMMITTED && !snapshot.layer && snapshot.tree)
         record(snapshotter, snapshot.tree, &snapshotter->stopping);
 }
 

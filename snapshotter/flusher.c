@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "base/volume.h"
+#include "snapshotter/damage.h"
 #include "store/trees.h"
 
 struct flusher {
@@ -38,13 +39,14 @@ static int note_flushed(struct store_txn *txn, void *context, struct error *erro
 {
     const struct flushed_trees *trees = context;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < trees->count; i++) {
+    for (size_t i = 0; rc >= 0 && i < trees->count; i++) {
+        owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
         if (trees->failed)
-            rc = store_tree_set_damaged(txn, trees->list[i].tree, error);
-        if (rc == 0)
+            rc = snapshot_damage(txn, trees->list[i].tree, &record, error);
+        if (rc >= 0)
             rc = store_tree_set_flushed(txn, &trees->list[i], error);
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 static int list_unflushed(struct flusher *flusher, struct flushed_trees *trees, struct error *error)

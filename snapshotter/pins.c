@@ -185,6 +185,18 @@ int pins_begin_removal(struct pins *pins, const char *snapshotter, const char *k
     return rc;
 }
 
+bool pins_begin_taking(struct pins *pins, const char *snapshotter, const char *key)
+{
+    struct pin *pin = lock_decided(pins, snapshotter, key);
+    bool free_to_take = pin->held == 0;
+    if (free_to_take)
+        pin->deciding = true;
+    else
+        drop_if_unused(pins, pin);
+    (void) pthread_mutex_unlock(&pins->lock);
+    return free_to_take;
+}
+
 int pins_begin_commit(struct pins *pins, const char *snapshotter, const char *key,
                       struct error *error)
 {

@@ -43,4 +43,7 @@ int pins_begin_removal(struct pins *pins, const char *snapshotter, const char *k
  */
 int pins_begin_commit(struct pins *pins, const char *snapshotter, const char *key,
                       struct error *error);
+
+/* Begins to take its tree away from the snapshot: false while it is held. Ends by pins_decided. */
+bool pins_begin_taking(struct pins *pins, const char *snapshotter, const char *key);
 void pins_decided(struct pins *pins, const char *snapshotter, const char *key);

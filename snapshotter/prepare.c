@@ -8,8 +8,11 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "snapshotter/internal.h"
-#include "store/trees.h"
+#include "snapshotter/build.h"
+#include "snapshotter/cached_trees.h"
+#include "snapshotter/preparation.h"
+#include "snapshotter/rebuild.h"
+#include "snapshotter/take_over.h"
 #include "tree/tree.h"
 
 /*
@@ -25,14 +28,11 @@
 bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name,
                                const char *parent)
 {
-    if (!parent[0])
-        return true;
     owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
-    if (store_read_begin(snapshotter->store, &txn, NULL) != 0 ||
-        snapshot_find(&txn, name, parent, &record, NULL) != 0)
+    if (!parent[0] || snapshot_stat(snapshotter, name, parent, &record, NULL) != 0)
         return true; /* a refusal is short work */
-    store_read_end(&txn);
+    if (!record.tree)
+        return false;
     char tree[ID_NAME_SIZE];
     id_name(record.tree, tree);
     owned(fd_close) int dirfd = fd_open_dir(snapshotter->root->trees_fd, tree);
@@ -40,15 +40,14 @@ bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name
     return dirfd < 0 || tree_is_small(dirfd, "fs", SMALL_TREE_ENTRIES, max_bytes);
 }
 
-/* The state of one Prepare, or of one View that has a tree of its own. */
-struct preparation {
-    struct snapshotter *snapshotter;
-    const struct snapshot_request *request;
-    enum snapshot_kind kind;
-    uint64_t tree;
-    struct timestamp cloned;
-    uint64_t clone_epoch;
-};
+bool snapshot_view_is_small(struct snapshotter *snapshotter, const char *name, const char *parent)
+{
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    if (snapshotter->options.view == SNAPSHOT_VIEW_PRIVATE_CLONE)
+        return snapshot_prepare_is_small(snapshotter, name, parent);
+    return !parent[0] || snapshot_stat(snapshotter, name, parent, &record, NULL) != 0 ||
+           record.tree || record.kind != SNAPSHOT_COMMITTED;
+}
 
 static int make_empty(int dirfd, struct error *error)
 {
@@ -59,20 +58,15 @@ static int make_empty(int dirfd, struct error *error)
     return 0;
 }
 
-static int clone_parent(struct preparation *preparation, uint64_t parent_tree, int dirfd,
-                        const struct cancel *cancel, struct error *error)
+static int build_of_parent(struct preparation *preparation, const struct snapshot_record *parent,
+                           int dirfd, const struct cancel *cancel, struct error *error)
 {
-    const struct snapshotter *snapshotter = preparation->snapshotter;
-    char name[ID_NAME_SIZE];
-    id_name(parent_tree, name);
-    owned(fd_close) int parent_fd = fd_open_dir(snapshotter->root->trees_fd, name);
-    if (parent_fd < 0)
-        return error_errno(error, "cannot open the tree of the parent");
+    struct snapshotter *snapshotter = preparation->snapshotter;
     const struct tree_clone_options options = {.threads = snapshotter->options.clone_threads,
                                                .cancel = cancel};
     struct tree_clone_result result = {0};
     preparation->clone_epoch = clock_epoch(); /* before the clone's time: it may be set between */
-    int rc = snapshot_clone_tree(snapshotter, parent_fd, dirfd, &options, &result, error);
+    int rc = snapshot_build(snapshotter, parent, dirfd, &options, &result, error);
     preparation->cloned = result.time;
     return rc;
 }
@@ -101,93 +95,53 @@ static int build_tree(struct preparation *preparation, const struct cancel *canc
     owned(fd_close) int dirfd = fd_make_dir(snapshotter->root->trees_fd, name, 0700, error);
     if (dirfd < 0)
         return dirfd;
-    return request->parent[0] ? clone_parent(preparation, parent.tree, dirfd, cancel, error)
+    return request->parent[0] ? build_of_parent(preparation, &parent, dirfd, cancel, error)
                               : make_empty(dirfd, error);
 }
 
-static struct snapshot_record new_record(const struct snapshot_request *request,
-                                         enum snapshot_kind kind)
+/* A parent that is cloned stays. */
+static void hold_parent(const struct preparation *preparation)
 {
-    struct timestamp now = clock_now();
-    struct snapshot_record record = {.snapshotter = mem_strdup(request->snapshotter),
-                                     .key = mem_strdup(request->key),
-                                     .parent = mem_strdup(request->parent),
-                                     .kind = kind,
-                                     .created = now,
-                                     .updated = now};
-    labels_copy(&record.labels, request->labels);
-    return record;
+    const struct snapshot_request *request = preparation->request;
+    if (request->parent[0])
+        pins_hold(preparation->snapshotter->pins, request->snapshotter, request->parent);
 }
 
-static int record_tree(struct store_txn *txn, void *context, struct error *error)
+static void unhold_parent(const struct preparation *preparation)
 {
-    const struct preparation *preparation = context;
     const struct snapshot_request *request = preparation->request;
-    int rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
-    if (rc != 0)
-        return rc;
-    owned(snapshot_record_clear) struct snapshot_record record =
-        new_record(request, preparation->kind);
-    record.tree = preparation->tree;
-    record.cloned = preparation->cloned;
-    record.clone_epoch = preparation->clone_epoch;
-    rc = store_snapshot_put(txn, &record, error);
-    if (rc == 0)
-        rc = store_tree_set_unflushed(txn, record.tree, record.tree, error);
-    return rc;
+    if (request->parent[0])
+        pins_unhold(preparation->snapshotter->pins, request->snapshotter, request->parent);
+}
+
+/* For the next try. */
+static void give_way(struct snapshotter *snapshotter)
+{
+    spare_maker_give_way(snapshotter->spare_maker);
+    (void) cached_trees_drop_one(snapshotter);
 }
 
 static int clone_and_record(struct preparation *preparation, const struct cancel *cancel,
                             struct error *error)
 {
     struct snapshotter *snapshotter = preparation->snapshotter;
+    hold_parent(preparation);
     int rc = build_tree(preparation, cancel, error);
     if (rc == 0 && cancel_requested(cancel))
         rc = error_set(error, ERROR_CANCELLED, "the client has gone");
     (void) fault_point("prepare.cloned");
     if (rc == 0)
-        rc = store_write(snapshotter->store, record_tree, preparation, error);
+        rc = store_write(snapshotter->store, preparation_record, preparation, error);
+    unhold_parent(preparation);
     if (rc != 0 && preparation->tree)
         snapshotter_trash_tree(snapshotter, preparation->tree);
     if (rc == ERROR_NO_SPACE)
-        spare_maker_give_way(snapshotter->spare_maker);
+        give_way(snapshotter);
     if (rc == 0) {
         (void) fault_point("prepare.recorded");
         flusher_wake(snapshotter->flusher);
     }
     return rc;
-}
-
-/* A view of its parent's tree is a record and nothing else. */
-static int record_view(struct store_txn *txn, void *context, struct error *error)
-{
-    const struct preparation *preparation = context;
-    const struct snapshot_request *request = preparation->request;
-    owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
-    int rc = snapshot_find_parent(txn, request->snapshotter, request->parent, &parent, error);
-    if (rc == 0)
-        rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
-    if (rc != 0)
-        return rc;
-    owned(snapshot_record_clear) struct snapshot_record record = new_record(request, SNAPSHOT_VIEW);
-    return store_snapshot_put(txn, &record, error);
-}
-
-/* In one transaction a spare becomes the snapshot's tree. 1 if it is none any more. */
-static int record_taken(struct store_txn *txn, void *context, struct error *error)
-{
-    const struct preparation *preparation = context;
-    const struct snapshot_request *request = preparation->request;
-    owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
-    int rc = snapshot_find_parent(txn, request->snapshotter, request->parent, &parent, error);
-    if (rc == 0)
-        rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
-    if (rc != 0)
-        return rc;
-    rc = store_spare_delete(txn, preparation->tree, error);
-    if (rc <= 0)
-        return rc < 0 ? rc : 1;
-    return record_tree(txn, context, error);
 }
 
 /* The spare is put back if it was not used. */
@@ -204,7 +158,9 @@ static int take_spare(struct preparation *preparation, const struct cancel *canc
     preparation->tree = spare.tree;
     preparation->cloned = spare.cloned;
     preparation->clone_epoch = spare.clone_epoch;
-    int rc = store_write(snapshotter->store, record_taken, preparation, error);
+    hold_parent(preparation);
+    int rc = store_write(snapshotter->store, preparation_record_spare, preparation, error);
+    unhold_parent(preparation);
     (void) fault_point("spare.taken");
     if (rc < 0)
         (void) pool_put(snapshotter->pool, &spare);
@@ -236,15 +192,22 @@ static void note_use(const struct preparation *preparation)
 static int show_parent(struct preparation *preparation, const struct cancel *cancel,
                        struct error *error)
 {
-    (void) cancel;
-    return store_write(preparation->snapshotter->store, record_view, preparation, error);
+    struct snapshotter *snapshotter = preparation->snapshotter;
+    const struct snapshot_request *request = preparation->request;
+    int rc = store_write(snapshotter->store, preparation_record_view, preparation, error);
+    while (rc == 1) { /* it may go again as soon as it is there, until the view is recorded */
+        rc = snapshot_rebuild(snapshotter, request->snapshotter, request->parent, cancel, error);
+        if (rc == 0)
+            rc = store_write(snapshotter->store, preparation_record_view, preparation, error);
+    }
+    return rc;
 }
 
 /* One of the ways to make a snapshot. Returns 1 if it is not open here. */
 typedef int making(struct preparation *preparation, const struct cancel *cancel,
                    struct error *error);
 
-/* The key is reserved meanwhile, and a parent that is cloned stays. */
+/* The key is reserved meanwhile. */
 static int make_pinned(struct preparation *preparation, making *run, const struct cancel *cancel,
                        struct error *error)
 {
@@ -253,12 +216,7 @@ static int make_pinned(struct preparation *preparation, making *run, const struc
     int rc = pins_reserve(pins, request->snapshotter, request->key, error);
     if (rc != 0)
         return rc;
-    bool holds = request->parent[0] && has_own_tree(preparation);
-    if (holds)
-        pins_hold(pins, request->snapshotter, request->parent);
     rc = run(preparation, cancel, error);
-    if (holds)
-        pins_unhold(pins, request->snapshotter, request->parent);
     pins_release(pins, request->snapshotter, request->key);
     return rc;
 }
@@ -297,28 +255,38 @@ static int make_now(struct snapshotter *snapshotter, enum snapshot_kind kind,
     return make(&preparation, run, cancel, out_mount, error);
 }
 
-static int make_of_spare(struct snapshotter *snapshotter, enum snapshot_kind kind,
-                         const struct snapshot_request *request, const struct cancel *cancel,
-                         struct snapshot_mount *out_mount, struct error *error)
+/* A tree that is there already: that of the parent, or a spare. */
+static int find_tree(struct preparation *preparation, const struct cancel *cancel,
+                     struct error *error)
+{
+    int rc = take_over(preparation, cancel, error);
+    if (rc == 1 && preparation->snapshotter->pool)
+        rc = take_spare(preparation, cancel, error);
+    return rc;
+}
+
+static int make_at_once(struct snapshotter *snapshotter, enum snapshot_kind kind,
+                        const struct snapshot_request *request, const struct cancel *cancel,
+                        struct snapshot_mount *out_mount, struct error *error)
 {
     struct preparation preparation = {.snapshotter = snapshotter, .request = request, .kind = kind};
-    if (!snapshotter->pool || !request->parent[0] || !has_own_tree(&preparation))
+    if (!request->parent[0] || !has_own_tree(&preparation))
         return 1;
-    return make(&preparation, take_spare, cancel, out_mount, error);
+    return make(&preparation, find_tree, cancel, out_mount, error);
 }
 
-int snapshot_prepare_of_spare(struct snapshotter *snapshotter,
-                              const struct snapshot_request *request, const struct cancel *cancel,
-                              struct snapshot_mount *out_mount, struct error *error)
+int snapshot_prepare_at_once(struct snapshotter *snapshotter,
+                             const struct snapshot_request *request, const struct cancel *cancel,
+                             struct snapshot_mount *out_mount, struct error *error)
 {
-    return make_of_spare(snapshotter, SNAPSHOT_ACTIVE, request, cancel, out_mount, error);
+    return make_at_once(snapshotter, SNAPSHOT_ACTIVE, request, cancel, out_mount, error);
 }
 
-int snapshot_view_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
-                           const struct cancel *cancel, struct snapshot_mount *out_mount,
-                           struct error *error)
+int snapshot_view_at_once(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                          const struct cancel *cancel, struct snapshot_mount *out_mount,
+                          struct error *error)
 {
-    return make_of_spare(snapshotter, SNAPSHOT_VIEW, request, cancel, out_mount, error);
+    return make_at_once(snapshotter, SNAPSHOT_VIEW, request, cancel, out_mount, error);
 }
 
 int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_request *request,

@@ -7,6 +7,7 @@ struct removal {
     const char *snapshotter;
     const char *key;
     uint64_t tree;         /* out: what goes to trash, or 0 */
+    uint64_t layer;        /* out: the same */
     struct id_list spares; /* out: the same */
 };
 
@@ -32,6 +33,7 @@ static int record_removal(struct store_txn *txn, void *context, struct error *er
     if (rc == 0 && record.kind == SNAPSHOT_COMMITTED)
         rc = spares_drop(txn, removal->snapshotter, removal->key, &removal->spares, error);
     removal->tree = record.tree;
+    removal->layer = record.layer;
     return rc;
 }
 
@@ -50,6 +52,8 @@ int snapshot_remove(struct snapshotter *snapshotter, const char *name, const cha
         usage_cache_drop(snapshotter->usage, removal.tree);
         snapshotter_trash_tree(snapshotter, removal.tree);
     }
+    if (removal.layer)
+        snapshotter_trash_layer(snapshotter, removal.layer);
     if (snapshotter->pool)
         pool_forget(snapshotter->pool, name, key);
     for (size_t i = 0; i < removal.spares.count; i++)

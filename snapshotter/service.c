@@ -133,7 +133,7 @@ static void view_now(struct rpc_call *call)
 static void prepare(struct rpc_call *call)
 {
     const PrepareRequest *message = rpc_call_request(call);
-    if (make(call, "Prepare", snapshot_prepare_of_spare))
+    if (make(call, "Prepare", snapshot_prepare_at_once))
         return;
     if (snapshot_prepare_is_small(rpc_call_service(call), message->snapshotter, message->parent))
         prepare_now(call);
@@ -144,11 +144,9 @@ static void prepare(struct rpc_call *call)
 static void view(struct rpc_call *call)
 {
     const ViewRequest *message = rpc_call_request(call);
-    struct snapshotter *snapshotter = rpc_call_service(call);
-    if (make(call, "View", snapshot_view_of_spare))
+    if (make(call, "View", snapshot_view_at_once))
         return;
-    if (snapshot_view_mode(snapshotter) == SNAPSHOT_VIEW_READONLY_BIND ||
-        snapshot_prepare_is_small(snapshotter, message->snapshotter, message->parent))
+    if (snapshot_view_is_small(rpc_call_service(call), message->snapshotter, message->parent))
         view_now(call);
     else
         rpc_call_continue(call, RPC_LANE_CLONE, view_now);

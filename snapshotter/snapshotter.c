@@ -22,6 +22,13 @@ void snapshotter_trash_tree(struct snapshotter *snapshotter, uint64_t tree)
     (void) fault_point("remove.trashed");
 }
 
+void snapshotter_trash_layer(struct snapshotter *snapshotter, uint64_t layer)
+{
+    char name[ID_NAME_SIZE];
+    id_name(layer, name);
+    trash_put(snapshotter->trash, snapshotter->root->layers_fd, name, layer);
+}
+
 static void set_defaults(struct snapshotter_options *options)
 {
     if (!options->usage_refresh_ms)
@@ -49,10 +56,10 @@ int snapshotter_open(struct store *store, const struct store_root *root, struct 
 {
     struct pool *pool = options->pool_off ? NULL : pool_new();
     int rc = spares_load(store, root, pool, error);
-    if (rc == 0)
-        rc = snapshotter_sweep(store, root, error);
     if (rc == 0 && store_was_rebooted(store))
         rc = snapshotter_mark_unflushed(store, error);
+    if (rc == 0)
+        rc = snapshotter_sweep(store, root, error);
     if (rc != 0) {
         pool_free(pool);
         return rc;
@@ -96,9 +103,4 @@ bool snapshotter_close(struct snapshotter *snapshotter, int timeout_ms)
 void snapshotter_cleanup(struct snapshotter *snapshotter)
 {
     trash_wake(snapshotter->trash);
-}
-
-enum snapshot_view_mode snapshot_view_mode(const struct snapshotter *snapshotter)
-{
-    return snapshotter->options.view;
 }

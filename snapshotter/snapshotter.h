@@ -71,9 +71,10 @@ struct snapshot_request {
 };
 
 /* True if Prepare of this parent is short work: no parent, or a tree of a few hundred files, and of
- * a few megabytes where clones are copies. */
+ * a few megabytes where clones are copies. The same for View. */
 bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name,
                                const char *parent);
+bool snapshot_view_is_small(struct snapshotter *snapshotter, const char *name, const char *parent);
 
 /*
  * Prepare: a writable clone of the parent's tree, or an empty directory. ERROR_NOT_FOUND: no such
@@ -86,20 +87,20 @@ int snapshot_prepare(struct snapshotter *snapshotter, const struct snapshot_requ
                      const struct cancel *cancel, struct snapshot_mount *out_mount,
                      struct error *error);
 
-/* The same by a clone that was made ahead: short work. 1 if there is none, or none is needed; then
- * nothing was done. */
-int snapshot_prepare_of_spare(struct snapshotter *snapshotter,
-                              const struct snapshot_request *request, const struct cancel *cancel,
-                              struct snapshot_mount *out_mount, struct error *error);
-int snapshot_view_of_spare(struct snapshotter *snapshotter, const struct snapshot_request *request,
-                           const struct cancel *cancel, struct snapshot_mount *out_mount,
-                           struct error *error);
+/* The same by a tree that is there already, short work: a clone that was made ahead, or, for an
+ * unpacker's next step, that of its parent. 1 if there is none, or none is needed; then nothing was
+ * done. */
+int snapshot_prepare_at_once(struct snapshotter *snapshotter,
+                             const struct snapshot_request *request, const struct cancel *cancel,
+                             struct snapshot_mount *out_mount, struct error *error);
+int snapshot_view_at_once(struct snapshotter *snapshotter, const struct snapshot_request *request,
+                          const struct cancel *cancel, struct snapshot_mount *out_mount,
+                          struct error *error);
 
-/* View: as the mode says; errors as for Prepare. Short work with SNAPSHOT_VIEW_READONLY_BIND. */
+/* View: as the mode says; errors as for Prepare. */
 int snapshot_view(struct snapshotter *snapshotter, const struct snapshot_request *request,
                   const struct cancel *cancel, struct snapshot_mount *out_mount,
                   struct error *error);
-enum snapshot_view_mode snapshot_view_mode(const struct snapshotter *snapshotter);
 
 /* ERROR_NOT_FOUND; ERROR_PRECONDITION for a committed or damaged snapshot. */
 int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const char *key,

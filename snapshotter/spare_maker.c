@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -13,8 +12,11 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "base/volume.h"
-#include "snapshotter/internal.h"
+#include "snapshotter/build.h"
+#include "snapshotter/cached_trees.h"
 #include "snapshotter/pool.h"
+#include "snapshotter/preparation.h"
+#include "snapshotter/space.h"
 #include "tree/tree.h"
 
 /* Between two looks at what is idle, and at the space. */
@@ -38,26 +40,6 @@ struct spare_maker {
     bool stopping;
     bool finished;
 };
-
-/* What is left of the volume, of its blocks or its inodes, whatever is less. */
-enum space { SPACE_PLENTY, SPACE_LITTLE, SPACE_NONE };
-
-static enum space space_of(uint64_t available, uint64_t all)
-{
-    if (all == 0) /* inodes are not counted */
-        return SPACE_PLENTY;
-    return available < all / 20 ? SPACE_NONE : available < all / 10 ? SPACE_LITTLE : SPACE_PLENTY;
-}
-
-static enum space look_at_space(int root_fd)
-{
-    struct statvfs volume;
-    if (fstatvfs(root_fd, &volume) != 0)
-        return SPACE_PLENTY;
-    enum space blocks = space_of(volume.f_bavail, volume.f_blocks);
-    enum space inodes = space_of(volume.f_favail, volume.f_files);
-    return blocks > inodes ? blocks : inodes;
-}
 
 static int forget_record(struct store_txn *txn, void *context, struct error *error)
 {
@@ -89,8 +71,14 @@ static void remove_surplus(struct spare_maker *maker, bool all)
 /* A spare in the making. */
 struct making {
     struct spare_record *spare;
-    uint64_t parent_tree;
+    struct snapshot_record parent;
+    uint64_t origin; /* the tree that it is a clone of */
 };
+
+static void making_clear(struct making *making)
+{
+    snapshot_record_clear(&making->parent);
+}
 
 /* Once it is cloned, the volume does not tell any more what the parent has for itself. */
 static void measure_first(struct spare_maker *maker, const struct snapshot_record *parent)
@@ -101,18 +89,16 @@ static void measure_first(struct spare_maker *maker, const struct snapshot_recor
                                       &maker->cancel, &usage, NULL);
 }
 
-static int find_parent(struct spare_maker *maker, const struct spare_record *spare,
-                       uint64_t *out_tree, struct error *error)
+static int find_parent(struct spare_maker *maker, struct making *making, struct error *error)
 {
-    owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
+    const struct spare_record *spare = making->spare;
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
     int rc = store_read_begin(maker->snapshotter->store, &txn, error);
     if (rc == 0)
-        rc = snapshot_find_parent(&txn, spare->snapshotter, spare->parent, &parent, error);
+        rc = snapshot_find_parent(&txn, spare->snapshotter, spare->parent, &making->parent, error);
     store_read_end(&txn);
     if (rc == 0)
-        measure_first(maker, &parent);
-    *out_tree = parent.tree;
+        measure_first(maker, &making->parent);
     return rc;
 }
 
@@ -123,16 +109,21 @@ static int record_spare(struct store_txn *txn, void *context, struct error *erro
     const struct spare_record *spare = making->spare;
     owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
     int rc = snapshot_find_parent(txn, spare->snapshotter, spare->parent, &parent, error);
-    if (rc == 0 && parent.tree != making->parent_tree)
-        rc = error_set(error, ERROR_NOT_FOUND, "snapshot %s was removed and made anew",
+    uint64_t origin = 0;
+    if (rc == 0)
+        rc = snapshot_find_origin(txn, &parent, &origin, error);
+    if (rc == 0 && (origin != making->origin || parent.layer != making->parent.layer))
+        rc = error_set(error, ERROR_NOT_FOUND, "snapshot %s has not the tree any more that it had",
                        spare->parent);
+    if (rc == 0)
+        rc = snapshot_note_use(txn, &parent, false, error);
     return rc == 0 ? store_spare_put(txn, spare, error) : rc;
 }
 
-static int clone_tree(struct spare_maker *maker, int parent_dirfd, struct spare_record *spare,
-                      struct error *error)
+static int clone_tree(struct spare_maker *maker, struct making *making, struct error *error)
 {
     struct snapshotter *snapshotter = maker->snapshotter;
+    struct spare_record *spare = making->spare;
     const struct tree_clone_options options = {.threads = 1, .cancel = &maker->cancel};
     struct tree_clone_result result = {0};
     char name[ID_NAME_SIZE];
@@ -141,7 +132,8 @@ static int clone_tree(struct spare_maker *maker, int parent_dirfd, struct spare_
     if (dirfd < 0)
         return dirfd;
     spare->clone_epoch = clock_epoch();
-    int rc = snapshot_clone_tree(snapshotter, parent_dirfd, dirfd, &options, &result, error);
+    int rc = snapshot_build_unheld(snapshotter, &making->parent, dirfd, &options, &result,
+                                   &making->origin, error);
     spare->cloned = result.time;
     spare->entries = result.entries;
     (void) fault_point("spare.cloned");
@@ -151,35 +143,39 @@ static int clone_tree(struct spare_maker *maker, int parent_dirfd, struct spare_
     return rc;
 }
 
-static int make_tree(struct spare_maker *maker, struct making *making, int parent_dirfd,
-                     struct error *error)
+static int make_tree(struct spare_maker *maker, struct making *making, struct error *error)
 {
     struct snapshotter *snapshotter = maker->snapshotter;
-    int rc = clone_tree(maker, parent_dirfd, making->spare, error);
+    int rc = clone_tree(maker, making, error);
     if (rc == 0)
         rc = store_write(snapshotter->store, record_spare, making, error);
     (void) fault_point("spare.recorded");
     return rc;
 }
 
+static bool is_worth_it(const struct snapshotter *snapshotter, const struct snapshot_record *parent)
+{
+    char name[ID_NAME_SIZE];
+    if (!parent->tree)
+        return true;
+    id_name(parent->tree, name);
+    owned(fd_close) int parent_dirfd = fd_open_dir(snapshotter->root->trees_fd, name);
+    return parent_dirfd < 0 || !tree_is_small(parent_dirfd, "fs", WORTH_ENTRIES, TREE_ANY_BYTES);
+}
+
 /* Makes one. 0, or 1 if the parent is not worth it, or an error code. */
 static int make(struct spare_maker *maker, struct spare_record *spare, struct error *error)
 {
     struct snapshotter *snapshotter = maker->snapshotter;
-    struct making making = {.spare = spare};
-    char name[ID_NAME_SIZE];
-    int rc = find_parent(maker, spare, &making.parent_tree, error);
+    owned(making_clear) struct making making = {.spare = spare};
+    int rc = find_parent(maker, &making, error);
     if (rc != 0)
         return rc;
-    id_name(making.parent_tree, name);
-    owned(fd_close) int parent_dirfd = fd_open_dir(snapshotter->root->trees_fd, name);
-    if (parent_dirfd < 0)
-        return error_errno(error, "cannot open the tree of the parent");
-    if (tree_is_small(parent_dirfd, "fs", WORTH_ENTRIES, TREE_ANY_BYTES))
+    if (!is_worth_it(snapshotter, &making.parent))
         return 1;
     rc = store_new_id(snapshotter->store, &spare->tree, error);
     if (rc == 0)
-        rc = make_tree(maker, &making, parent_dirfd, error);
+        rc = make_tree(maker, &making, error);
     if (rc < 0 && spare->tree)
         snapshotter_trash_tree(snapshotter, spare->tree);
     return rc;
@@ -215,9 +211,11 @@ static void work(struct spare_maker *maker, bool give_way)
     if (give_way)
         maker->rest_until_ms = clock_monotonic_ms() + REST_MS;
     for (;;) {
-        enum space space = look_at_space(maker->snapshotter->root->fd);
+        enum space space = space_left(maker->snapshotter->root->fd);
         owned(spare_record_clear) struct spare_record spare = SPARE_RECORD_NULL;
         remove_surplus(maker, give_way || space == SPACE_NONE);
+        if (space == SPACE_NONE)
+            (void) cached_trees_drop_one(maker->snapshotter);
         int64_t now_ms = clock_monotonic_ms();
         if (space != SPACE_PLENTY || now_ms < maker->rest_until_ms ||
             cancel_requested(&maker->cancel) ||

@@ -10,7 +10,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/volume.h"
-#include "snapshotter/internal.h"
+#include "snapshotter/layer.h"
 #include "snapshotter/source.h"
 #include "store/trees.h"
 
@@ -19,6 +19,8 @@ struct snapshot_unpacking {
     struct snapshot_record record;   /* as it was at the beginning */
     bool pinned;
     bool flushed;
+    bool wants_layer;
+    struct path_list touched;
     int fd;
     struct cancel cancel;
 };
@@ -57,40 +59,78 @@ static int pin_target(struct snapshot_unpacking *unpacking, const char *source, 
     if (found == 0 || now.kind != SNAPSHOT_ACTIVE || strcmp(now.key, record->key) != 0)
         return refuse_source(snapshotter, source, error);
     record->unpacked = now.unpacked; /* another layer may have been noted before the pin */
+    record->written = now.written;
+    record->layer = now.layer;
     return snapshot_check_whole(&now, error);
 }
 
-/* Whether the layer is known to be on disk. */
-struct flush_state {
+/* What a change of the record is about. */
+struct note {
     const struct snapshot_unpacking *unpacking;
-    bool on_disk;
+    bool on_disk;                /* all of it is known to be */
+    struct captured_layer layer; /* the layer is complete */
+    uint64_t dropped;            /* out: a layer that is not true any more, or 0 */
 };
 
-static int record_flush_state(struct store_txn *txn, void *context, struct error *error)
+static int find_target(struct store_txn *txn, const struct snapshot_unpacking *unpacking,
+                       struct snapshot_record *out_record, struct error *error)
 {
-    const struct flush_state *state = context;
-    const struct snapshot_record *target = &state->unpacking->record;
-    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    int rc = snapshot_find(txn, target->snapshotter, target->key, &record, error);
-    if (rc == 0 && record.tree != target->tree)
+    const struct snapshot_record *target = &unpacking->record;
+    int rc = snapshot_find(txn, target->snapshotter, target->key, out_record, error);
+    if (rc == 0 && out_record->tree != target->tree)
         rc =
             error_set(error, ERROR_NOT_FOUND, "snapshot %s was removed and made anew", target->key);
-    if (rc != 0)
-        return rc;
-    const struct store_unflushed note = {.tree = record.tree, .generation = record.tree};
-    record.unpacked = state->on_disk;
-    rc = store_snapshot_put(txn, &record, error);
-    if (rc != 0)
-        return rc;
-    return state->on_disk ? store_tree_set_flushed(txn, &note, error)
-                          : store_tree_set_unflushed(txn, note.tree, note.generation, error);
+    return rc;
 }
 
-static int note_flush_state(const struct snapshot_unpacking *unpacking, bool on_disk,
-                            struct error *error)
+static int record_flush_state(struct store_txn *txn, const struct snapshot_record *record,
+                              bool on_disk, struct error *error)
 {
-    struct flush_state state = {.unpacking = unpacking, .on_disk = on_disk};
-    return store_write(unpacking->snapshotter->store, record_flush_state, &state, error);
+    const struct store_unflushed note = {.tree = record->tree, .generation = record->tree};
+    return on_disk ? store_tree_set_flushed(txn, &note, error)
+                   : store_tree_set_unflushed(txn, note.tree, note.generation, error);
+}
+
+/* Something is written from now on. */
+static int record_begin(struct store_txn *txn, void *context, struct error *error)
+{
+    struct note *note = context;
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc = find_target(txn, note->unpacking, &record, error);
+    if (rc != 0)
+        return rc;
+    record.unpacked = false;
+    record.written = true;
+    note->dropped = record.layer;
+    rc = record.layer ? store_snapshot_drop_layer(txn, &record, error)
+                      : store_snapshot_put(txn, &record, error);
+    return rc == 0 ? record_flush_state(txn, &record, false, error) : rc;
+}
+
+static int record_end(struct store_txn *txn, void *context, struct error *error)
+{
+    const struct note *note = context;
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc = find_target(txn, note->unpacking, &record, error);
+    if (rc != 0)
+        return rc;
+    record.unpacked = note->on_disk;
+    if (note->layer.id) {
+        record.layer = note->layer.id;
+        record.usage_bytes = note->layer.usage.bytes;
+        record.usage_inodes = note->layer.usage.inodes;
+    }
+    rc = store_snapshot_put(txn, &record, error);
+    return rc == 0 ? record_flush_state(txn, &record, note->on_disk, error) : rc;
+}
+
+static int note_begin(const struct snapshot_unpacking *unpacking, struct error *error)
+{
+    struct note note = {.unpacking = unpacking};
+    int rc = store_write(unpacking->snapshotter->store, record_begin, &note, error);
+    if (rc == 0 && note.dropped)
+        snapshotter_trash_layer(unpacking->snapshotter, note.dropped);
+    return rc;
 }
 
 int snapshot_unpacking_begin(struct snapshotter *snapshotter, const char *source,
@@ -103,8 +143,12 @@ int snapshot_unpacking_begin(struct snapshotter *snapshotter, const char *source
     unpacking->fd = -1;
     unpacking->cancel.outer = outer;
     int rc = pin_target(unpacking, source, error);
-    if (rc == 0 && unpacking->record.unpacked) /* a second layer: the first one's note is void */
-        rc = note_flush_state(unpacking, false, error);
+    if (rc == 0)
+        unpacking->wants_layer = snapshot_wants_layer(snapshotter, &unpacking->record);
+    /* After a second one, what was noted of the first is void. */
+    if (rc == 0 &&
+        (unpacking->wants_layer || unpacking->record.unpacked || unpacking->record.layer))
+        rc = note_begin(unpacking, error);
     if (rc == 0)
         rc = unpacking->fd = snapshot_open_tree(snapshotter, unpacking->record.tree, error);
     if (rc < 0)
@@ -130,28 +174,75 @@ const struct cancel *snapshot_unpacking_cancel(const struct snapshot_unpacking *
     return &unpacking->cancel;
 }
 
-static bool is_of_unpacker(const struct snapshot_record *record)
+struct path_list *snapshot_unpacking_touched(struct snapshot_unpacking *unpacking)
 {
-    return snapshot_is_of_unpacker(record->key, &record->labels);
+    return unpacking->wants_layer ? &unpacking->touched : NULL;
 }
 
-int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error *error)
+static int flush(struct snapshot_unpacking *unpacking, const char *fault, struct error *error)
 {
-    bool is_unpacker = is_of_unpacker(&unpacking->record);
-    owned(snapshot_end_fixups) struct fixups_recording *recording =
-        is_unpacker ? snapshot_begin_fixups(unpacking->snapshotter, unpacking->record.tree,
-                                            &unpacking->cancel)
-                    : NULL;
-    (void) recording; /* goes on until here is left */
-    if (fault_point("unpack.flush") != 0 || volume_flush(unpacking->fd) != 0)
-        return error_errno(error, "cannot flush the layer to disk");
-    unpacking->flushed = true;
-    (void) fault_point("unpack.flushed");
-    if (!is_unpacker)
-        return 0;
-    int rc = note_flush_state(unpacking, true, error);
+    return fault_point(fault) == 0 && volume_flush(unpacking->fd) == 0
+               ? 0
+               : error_errno(error, "cannot flush the layer to disk");
+}
+
+/* To clone a file that was just written flushes it, one after the other; so many are flushed
+ * faster by one call for all. */
+enum { FLUSHED_FIRST = 16 };
+
+static int make_layer(struct snapshot_unpacking *unpacking, struct captured_layer *out_layer,
+                      struct error *error)
+{
+    int rc = unpacking->touched.count >= FLUSHED_FIRST
+                 ? flush(unpacking, "unpack.flush.first", error)
+                 : 0;
+    if (rc == 0)
+        rc = snapshot_capture(unpacking->snapshotter, &unpacking->record, unpacking->fd,
+                              &unpacking->touched, &unpacking->cancel, out_layer, error);
+    path_list_clear(&unpacking->touched);
+    return rc;
+}
+
+static int end(struct snapshot_unpacking *unpacking, struct note *note, struct error *error)
+{
+    int rc = store_write(unpacking->snapshotter->store, record_end, note, error);
+    if (rc != 0 && note->layer.id)
+        snapshotter_trash_layer(unpacking->snapshotter, note->layer.id);
     (void) fault_point("unpack.recorded");
     return rc;
+}
+
+int snapshot_unpacking_finish(struct snapshot_unpacking *unpacking, const struct unpacked *unpacked,
+                              struct error *error)
+{
+    struct note note = {.unpacking = unpacking};
+    bool is_unpacker = snapshot_is_of_unpacker(unpacking->record.key, &unpacking->record.labels);
+    owned(snapshot_end_fixups) struct fixups_recording *recording =
+        is_unpacker && unpacked->durable
+            ? snapshot_begin_fixups(unpacking->snapshotter, unpacking->record.tree,
+                                    &unpacking->cancel)
+            : NULL;
+    (void) recording; /* goes on until here is left */
+    int rc = 0;
+    if (unpacking->wants_layer && !unpacked->touched_lost)
+        rc = make_layer(unpacking, &note.layer, error);
+    if (rc == 0 && unpacked->durable)
+        rc = flush(unpacking, "unpack.flush", error);
+    if (rc != 0 && note.layer.id)
+        snapshotter_trash_layer(unpacking->snapshotter, note.layer.id);
+    if (rc != 0)
+        return rc;
+    unpacking->flushed = unpacked->durable;
+    (void) fault_point("unpack.flushed");
+    note.on_disk = unpacked->durable && is_unpacker;
+    return note.on_disk || note.layer.id ? end(unpacking, &note, error) : 0;
+}
+
+static int record_unflushed(struct store_txn *txn, void *context, struct error *error)
+{
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc = find_target(txn, context, &record, error);
+    return rc == 0 ? record_flush_state(txn, &record, false, error) : rc;
 }
 
 void snapshot_unpacking_clear(struct snapshot_unpacking **inout_unpacking)
@@ -163,7 +254,8 @@ void snapshot_unpacking_clear(struct snapshot_unpacking **inout_unpacking)
     /* An earlier note may have been taken back by a flush for others, amid the writing. A snapshot
      * that is gone needs none. */
     if (unpacking->fd >= 0 && !unpacking->flushed)
-        (void) note_flush_state(unpacking, false, NULL);
+        (void) store_write(snapshotter->store, record_unflushed, unpacking, NULL);
+    path_list_clear(&unpacking->touched);
     fd_close(&unpacking->fd);
     if (unpacking->pinned) {
         flusher_release(snapshotter->flusher, unpacking->record.tree);

@@ -4,6 +4,7 @@
 #include "base/cancel.h"
 #include "base/error.h"
 #include "snapshotter/snapshotter.h"
+#include "tree/path_list.h"
 
 /*
  * An active snapshot into which a layer is being unpacked. Meanwhile its Commit is refused, and its
@@ -28,12 +29,22 @@ const struct snapshot_record *snapshot_unpacking_record(const struct snapshot_un
 /* Requested when the snapshot was removed, or with outer. */
 const struct cancel *snapshot_unpacking_cancel(const struct snapshot_unpacking *unpacking);
 
+/* Where the paths of all that is changed go (tree/layer.h), or NULL if nobody wants to know. */
+struct path_list *snapshot_unpacking_touched(struct snapshot_unpacking *unpacking);
+
+struct unpacked {
+    bool durable;      /* it must not get lost any more */
+    bool touched_lost; /* the list of changes is not complete */
+};
+
 /*
- * The layer is complete. Flushes the volume, and notes that nothing of it can be lost any more: a
- * snapshot of an unpacker (its key or labels say so), into which nobody else writes, need not be
- * flushed again when it is committed. ERROR_IO, ERROR_NO_SPACE: it may not be on disk.
+ * All is unpacked. For an unpacker (its key or labels say so), into whose snapshot nobody else
+ * writes, this makes the layer. If it is to be durable, it flushes the volume, and notes that such
+ * a snapshot need not be flushed again when it is committed. ERROR_IO, ERROR_NO_SPACE: it may not
+ * be on disk; ERROR_CANCELLED.
  */
-int snapshot_unpacking_flush(struct snapshot_unpacking *unpacking, struct error *error);
+int snapshot_unpacking_finish(struct snapshot_unpacking *unpacking, const struct unpacked *unpacked,
+                              struct error *error);
 
 /* Ends the unpacking, complete or not. For owned(); NULL is allowed. */
 void snapshot_unpacking_clear(struct snapshot_unpacking **unpacking);

@@ -22,7 +22,7 @@ static int known_usage(struct snapshotter *snapshotter, const struct snapshot_re
         return 1;
     if (record->kind == SNAPSHOT_COMMITTED) {
         *out_usage = stored_usage(record);
-        return record->measured;
+        return record->measured || !record->tree;
     }
     return usage_cache_get(snapshotter->usage, record->tree, out_usage);
 }

@@ -34,6 +34,7 @@ static const struct {
     [TABLE_BLOBS] = {"blobs", 0},
     [TABLE_INGESTS] = {"ingests", MDB_INTEGERKEY},
     [TABLE_SPARES] = {"spares", MDB_INTEGERKEY},
+    [TABLE_LAYERS] = {"layers", MDB_INTEGERKEY},
 };
 
 static bool locks_itself(const struct store_options *options)
@@ -180,9 +181,12 @@ static int open_header(struct store_txn *txn, void *context, struct error *error
     memcpy(store->uuid, header.uuid, sizeof store->uuid);
     store->next_id = store->reserved_ids = header.next_id;
     (void) snprintf(store->boot_id, sizeof store->boot_id, "%s", opening->boot_id);
+    bool is_older = header.format < STORE_FORMAT;
+    header.format = STORE_FORMAT;
     if (store->was_rebooted || (found && !opening->boot_id[0]) ||
         (found && strcmp(header.boot_id, opening->boot_id) == 0))
-        return 0; /* a reboot is noted with what follows from it (store_note_boot) */
+        /* a reboot is noted with what follows from it (store_note_boot) */
+        return is_older ? store_header_put(txn, &header, error) : 0;
     (void) snprintf(header.boot_id, sizeof header.boot_id, "%s", opening->boot_id);
     return store_header_put(txn, &header, error);
 }

@@ -20,6 +20,7 @@ enum store_table {
     TABLE_BLOBS,     /* algorithm and digest -> record Blob */
     TABLE_INGESTS,   /* ingest id -> record Ingest */
     TABLE_SPARES,    /* tree id -> record Spare */
+    TABLE_LAYERS,    /* layer id -> key of its snapshot */
     TABLE_COUNT
 };
 

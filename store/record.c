@@ -20,10 +20,12 @@ void *record_pack(const struct snapshot_record *record, size_t *out_size)
     Clonefs__Store__V1__Time created;
     Clonefs__Store__V1__Time updated;
     Clonefs__Store__V1__Time cloned;
+    Clonefs__Store__V1__Time used;
     owned(message_labels_clear) struct message_labels labels;
     message_set_time(&created, record->created);
     message_set_time(&updated, record->updated);
     message_set_time(&cloned, record->cloned);
+    message_set_time(&used, record->used);
     message_labels_init(&labels, &record->labels);
     message.snapshotter = record->snapshotter;
     message.key = record->key;
@@ -41,6 +43,10 @@ void *record_pack(const struct snapshot_record *record, size_t *out_size)
     message.damaged = record->damaged;
     message.clone_epoch = record->clone_epoch;
     message.unpacked = record->unpacked;
+    message.layer = record->layer;
+    message.written = record->written;
+    message.used = record->used.seconds ? &used : NULL;
+    message.shown = record->shown;
     return message_pack(&message.base, out_size);
 }
 
@@ -66,6 +72,10 @@ int record_unpack(const MDB_val *value, struct snapshot_record *out_record, stru
         .damaged = message->damaged,
         .clone_epoch = message->clone_epoch,
         .unpacked = message->unpacked,
+        .layer = message->layer,
+        .written = message->written,
+        .used = message_get_time(message->used),
+        .shown = message->shown,
     };
     message_get_labels(message->labels, message->n_labels, &out_record->labels);
     message_room_clear(&room);

@@ -47,8 +47,8 @@ static int find_foreign(int root_fd, char out_name[NAME_MAX + 1], struct error *
                                            ".TemporaryItems",
                                            ".Trashes",
                                            ".DS_Store"};
-    static const char *const begun[] = {"lock",  "uuid",  "uuid.new", "meta",
-                                        "trees", "trash", "content"};
+    static const char *const begun[] = {"lock",  "uuid",   "uuid.new", "meta",
+                                        "trees", "layers", "trash",    "content"};
     size_t begun_count = has_file(root_fd, "lock") ? sizeof begun / sizeof begun[0] : 0;
     int fd = fd_open_dir(root_fd, ".");
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -194,6 +194,9 @@ static int make_folders(struct store_root *root, struct error *error)
     root->trees_fd = make_subfolder(root, root->fd, "trees", error);
     if (root->trees_fd < 0)
         return root->trees_fd;
+    root->layers_fd = make_subfolder(root, root->fd, "layers", error);
+    if (root->layers_fd < 0)
+        return root->layers_fd;
     root->trash_fd = make_subfolder(root, root->fd, "trash", error);
     return root->trash_fd < 0 ? root->trash_fd : make_content_folders(root, error);
 }
@@ -231,6 +234,7 @@ void store_root_close(struct store_root *root)
         fd_close(&root->blob_fds[i]);
     fd_close(&root->ingest_fd);
     fd_close(&root->trash_fd);
+    fd_close(&root->layers_fd);
     fd_close(&root->trees_fd);
     fd_close(&root->lock_fd);
     fd_close(&root->fd);
@@ -264,8 +268,8 @@ static bool has_no_blob(int dirfd, enum digest_algorithm algorithm)
 
 bool store_root_is_empty(const struct store_root *root)
 {
-    bool empty = folder_is_empty(root->trees_fd) && folder_is_empty(root->trash_fd) &&
-                 folder_is_empty(root->ingest_fd);
+    bool empty = folder_is_empty(root->trees_fd) && folder_is_empty(root->layers_fd) &&
+                 folder_is_empty(root->trash_fd) && folder_is_empty(root->ingest_fd);
     for (size_t i = DIGEST_SHA256; empty && i <= DIGEST_SHA512; i++)
         empty = has_no_blob(root->blob_fds[i], (enum digest_algorithm) i);
     return empty;

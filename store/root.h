@@ -15,6 +15,7 @@ struct store_root {
     int fd;
     int lock_fd;
     int trees_fd;
+    int layers_fd;
     int trash_fd;
     int blob_fds[DIGEST_SHA512 + 1]; /* by enum digest_algorithm; the first is none: -1 */
     int ingest_fd;
@@ -24,6 +25,7 @@ struct store_root {
     ((struct store_root){.fd = -1,                                                                 \
                          .lock_fd = -1,                                                            \
                          .trees_fd = -1,                                                           \
+                         .layers_fd = -1,                                                          \
                          .trash_fd = -1,                                                           \
                          .blob_fds = {-1, -1, -1, -1},                                             \
                          .ingest_fd = -1})

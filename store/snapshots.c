@@ -42,15 +42,27 @@ static int put_child(struct store_txn *txn, const struct snapshot_record *record
     return store_put(txn, TABLE_CHILDREN, &where, &child, error);
 }
 
-static int put_tree(struct store_txn *txn, const struct snapshot_record *record,
-                    const uint8_t id[STORE_KEY_SIZE], struct error *error)
+/* Says whose the tree or layer is; owned is its id, or 0. */
+static int put_owner(struct store_txn *txn, enum store_table table, uint64_t owned_id,
+                     const uint8_t id[STORE_KEY_SIZE], struct error *error)
 {
-    if (!record->tree)
+    size_t number = owned_id;
+    if (!number)
         return 0;
-    size_t tree = record->tree;
-    MDB_val where = value_of(&tree, sizeof tree);
+    MDB_val where = value_of(&number, sizeof number);
     MDB_val owner = value_of(id, STORE_KEY_SIZE);
-    return store_put(txn, TABLE_TREES, &where, &owner, error);
+    return store_put(txn, table, &where, &owner, error);
+}
+
+static int delete_owner(struct store_txn *txn, enum store_table table, uint64_t owned_id,
+                        struct error *error)
+{
+    size_t number = owned_id;
+    if (!number)
+        return 0;
+    MDB_val where = value_of(&number, sizeof number);
+    int rc = store_delete(txn, table, &where, NULL, error);
+    return rc == 0 ? store_delete(txn, TABLE_UNFLUSHED, &where, NULL, error) : rc;
 }
 
 int store_snapshot_put(struct store_txn *txn, const struct snapshot_record *record,
@@ -65,7 +77,9 @@ int store_snapshot_put(struct store_txn *txn, const struct snapshot_record *reco
     int rc = store_put(txn, TABLE_SNAPSHOTS, &where, &value, error);
     if (rc == 0)
         rc = put_child(txn, record, id, error);
-    return rc == 0 ? put_tree(txn, record, id, error) : rc;
+    if (rc == 0)
+        rc = put_owner(txn, TABLE_TREES, record->tree, id, error);
+    return rc == 0 ? put_owner(txn, TABLE_LAYERS, record->layer, id, error) : rc;
 }
 
 int store_snapshot_delete(struct store_txn *txn, const struct snapshot_record *record,
@@ -82,14 +96,25 @@ int store_snapshot_delete(struct store_txn *txn, const struct snapshot_record *r
         MDB_val child = value_of(id, sizeof id);
         rc = store_delete(txn, TABLE_CHILDREN, &parent, &child, error);
     }
-    if (rc == 0 && record->tree) {
-        size_t tree = record->tree;
-        MDB_val tree_key = value_of(&tree, sizeof tree);
-        rc = store_delete(txn, TABLE_TREES, &tree_key, NULL, error);
-        if (rc == 0)
-            rc = store_delete(txn, TABLE_UNFLUSHED, &tree_key, NULL, error);
-    }
-    return rc;
+    if (rc == 0)
+        rc = delete_owner(txn, TABLE_TREES, record->tree, error);
+    return rc == 0 ? delete_owner(txn, TABLE_LAYERS, record->layer, error) : rc;
+}
+
+int store_snapshot_drop_tree(struct store_txn *txn, struct snapshot_record *record,
+                             struct error *error)
+{
+    int rc = delete_owner(txn, TABLE_TREES, record->tree, error);
+    record->tree = 0;
+    return rc == 0 ? store_snapshot_put(txn, record, error) : rc;
+}
+
+int store_snapshot_drop_layer(struct store_txn *txn, struct snapshot_record *record,
+                              struct error *error)
+{
+    int rc = delete_owner(txn, TABLE_LAYERS, record->layer, error);
+    record->layer = 0;
+    return rc == 0 ? store_snapshot_put(txn, record, error) : rc;
 }
 
 int store_snapshot_has_children(struct store_txn *txn, const char *snapshotter, const char *key,

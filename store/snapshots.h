@@ -20,14 +20,19 @@ struct snapshot_record {
     struct timestamp created;
     struct timestamp updated;
     struct labels labels;
-    uint64_t tree; /* id of the tree that is its own; 0: a view that shows its parent's tree */
+    uint64_t tree;           /* id of the tree that is its own; 0: a view that shows its parent's
+                                tree, or a committed snapshot of which there is only the layer */
+    uint64_t layer;          /* id of its layer, or 0; then its tree is the truth */
     struct timestamp cloned; /* the volume's clock when its clone of the parent was complete */
     uint64_t clone_epoch;    /* clock_epoch at that time; 0 = unknown */
     bool measured;           /* of a committed one: the usage is known */
     uint64_t usage_bytes;
     uint64_t usage_inodes;
     bool unpacked; /* of an active one: a layer was unpacked into it, once, and is on disk */
-    bool damaged;  /* was not flushed when the machine went down */
+    bool written;  /* of an active one: an unpacking was begun */
+    struct timestamp used; /* last by others than unpackers, to an hour; zero = never */
+    bool shown;            /* a view showed its tree, and a mount of it may outlive the view */
+    bool damaged;          /* was not flushed when the machine went down */
 };
 
 #define SNAPSHOT_RECORD_NULL ((struct snapshot_record){0})
@@ -39,13 +44,20 @@ void snapshot_record_clear(struct snapshot_record *record);
 int store_snapshot_get(struct store_txn *txn, const char *snapshotter, const char *key,
                        struct snapshot_record *out_record, struct error *error);
 
-/* Adds or replaces the record; the parent's list of children and the owner of its tree follow. */
+/* Adds or replaces the record; the parent's list of children and the owners of its tree and its
+ * layer follow. Who takes a tree away from a record puts it to another one, or deletes it. */
 int store_snapshot_put(struct store_txn *txn, const struct snapshot_record *record,
                        struct error *error);
 
-/* Deletes the record, its place among its parent's children, and its claim on its tree. */
+/* Deletes the record, its place among its parent's children, and its claims on tree and layer. */
 int store_snapshot_delete(struct store_txn *txn, const struct snapshot_record *record,
                           struct error *error);
+
+/* Takes its tree, or its layer, away from the record and puts that: nobody's any more. */
+int store_snapshot_drop_tree(struct store_txn *txn, struct snapshot_record *record,
+                             struct error *error);
+int store_snapshot_drop_layer(struct store_txn *txn, struct snapshot_record *record,
+                              struct error *error);
 
 /* 1 if any snapshot has this one as its parent, 0 if none; negative on errors. */
 int store_snapshot_has_children(struct store_txn *txn, const char *snapshotter, const char *key,

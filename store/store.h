@@ -19,7 +19,7 @@ struct store;
 struct shared_read;
 struct MDB_txn;
 
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 
 /* Who keeps readers and the writer apart. */
 enum store_locks {

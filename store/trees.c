@@ -14,13 +14,19 @@ int store_tree_next(struct store_txn *txn, uint64_t *inout_tree, struct error *e
     return store_get_from(txn, TABLE_TREES, inout_tree, &owner, error);
 }
 
-int store_tree_owner(struct store_txn *txn, uint64_t tree, struct snapshot_record *out_record,
-                     struct error *error)
+int store_layer_next(struct store_txn *txn, uint64_t *inout_layer, struct error *error)
 {
-    size_t id = tree;
+    MDB_val owner;
+    return store_get_from(txn, TABLE_LAYERS, inout_layer, &owner, error);
+}
+
+static int find_owner(struct store_txn *txn, enum store_table table, uint64_t owned_id,
+                      struct snapshot_record *out_record, struct error *error)
+{
+    size_t id = owned_id;
     MDB_val key = value_of(&id, sizeof id);
     MDB_val owner;
-    int found = store_get(txn, TABLE_TREES, &key, &owner, error);
+    int found = store_get(txn, table, &key, &owner, error);
     if (found <= 0)
         return found;
     MDB_val value;
@@ -28,10 +34,22 @@ int store_tree_owner(struct store_txn *txn, uint64_t tree, struct snapshot_recor
     if (found < 0)
         return found;
     if (found == 0)
-        return error_set(error, ERROR_CORRUPT, "tree %llu belongs to a snapshot without record",
-                         (unsigned long long) tree);
+        return error_set(error, ERROR_CORRUPT, "%llu belongs to a snapshot without record",
+                         (unsigned long long) owned_id);
     int rc = record_unpack(&value, out_record, error);
     return rc == 0 ? 1 : rc;
+}
+
+int store_tree_owner(struct store_txn *txn, uint64_t tree, struct snapshot_record *out_record,
+                     struct error *error)
+{
+    return find_owner(txn, TABLE_TREES, tree, out_record, error);
+}
+
+int store_layer_owner(struct store_txn *txn, uint64_t layer, struct snapshot_record *out_record,
+                      struct error *error)
+{
+    return find_owner(txn, TABLE_LAYERS, layer, out_record, error);
 }
 
 int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, uint64_t generation,
@@ -86,14 +104,4 @@ int store_tree_set_flushed(struct store_txn *txn, const struct store_unflushed *
     if (read_u64(&value) != flushed->generation)
         return 0;
     return store_delete(txn, TABLE_UNFLUSHED, &key, NULL, error);
-}
-
-int store_tree_set_damaged(struct store_txn *txn, uint64_t tree, struct error *error)
-{
-    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
-    int found = store_tree_owner(txn, tree, &record, error);
-    if (found <= 0)
-        return found;
-    record.damaged = true;
-    return store_snapshot_put(txn, &record, error);
 }

@@ -5,8 +5,8 @@
 #include "store/store.h"
 
 /*
- * Which tree belongs to which snapshot (kept by store_snapshot_put and _delete), and which trees
- * have content that is not known to be on disk yet.
+ * Which tree and which layer belong to which snapshot (kept by store_snapshot_put and _delete), and
+ * of which the content is not known to be on disk yet. No tree and layer have the same id.
  */
 
 /* The first tree whose id is at least *inout_tree: 1 and its id, or 0 when there is none. */
@@ -16,7 +16,13 @@ int store_tree_next(struct store_txn *txn, uint64_t *inout_tree, struct error *e
 int store_tree_owner(struct store_txn *txn, uint64_t tree, struct snapshot_record *out_record,
                      struct error *error);
 
-/* Notes that the tree's content must be flushed; generation tells this note from earlier ones. */
+/* The same of layers. */
+int store_layer_next(struct store_txn *txn, uint64_t *inout_layer, struct error *error);
+int store_layer_owner(struct store_txn *txn, uint64_t layer, struct snapshot_record *out_record,
+                      struct error *error);
+
+/* Notes that the content of the tree, or layer, must be flushed; generation tells this note from
+ * earlier ones. */
 int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, uint64_t generation,
                              struct error *error);
 
@@ -25,13 +31,10 @@ struct store_unflushed {
     uint64_t generation;
 };
 
-/* All trees to be flushed, in an array that the caller frees. */
+/* All trees and layers to be flushed, in an array that the caller frees. */
 int store_tree_list_unflushed(struct store_txn *txn, struct store_unflushed **out_list,
                               size_t *out_count, struct error *error);
 
 /* Takes the note back unless a newer one has replaced it. */
 int store_tree_set_flushed(struct store_txn *txn, const struct store_unflushed *flushed,
                            struct error *error);
-
-/* Marks the tree's snapshot as damaged. 0 also when the tree is gone. */
-int store_tree_set_damaged(struct store_txn *txn, uint64_t tree, struct error *error);

@@ -34,7 +34,6 @@ static int set_view(struct options *options, const char *value, struct error *er
     return 0;
 }
 
-
 static int check_type(const struct config_value *value, enum config_type type, const char *key,
                       struct error *error)
 {

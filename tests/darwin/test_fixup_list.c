@@ -190,7 +190,8 @@ static void a_list_goes_before_a_layer_comes(void **state)
     assert_int_equal(
         snapshot_unpacking_begin(snapshots.snapshotter, source, NULL, &unpacking, NULL), 0);
     fill(source);
-    assert_int_equal(snapshot_unpacking_flush(unpacking, NULL), 0);
+    assert_int_equal(
+        snapshot_unpacking_finish(unpacking, &(struct unpacked){.durable = true}, NULL), 0);
     snapshot_unpacking_clear(&unpacking);
     assert_true(exists(list));
     assert_int_equal(

@@ -17,6 +17,8 @@
 #include "base/mem.h"
 #include "tests/unit/layer_memory.h"
 #include "tests/unit/volume_fixture.h"
+#include "tree/layer.h"
+#include "tree/tree.h"
 
 bool apply_fixture_folds;
 
@@ -36,17 +38,65 @@ void apply_fixture_clear(struct apply_fixture *fixture)
     fd_close(&fixture->root_fd);
 }
 
+static void remove_tree(const struct apply_fixture *fixture, const char *name)
+{
+    assert_int_equal(tree_remove(fixture->dir_fd, name, NULL, NULL), 0);
+}
+
+static void clone_tree(const struct apply_fixture *fixture, const char *from, const char *to)
+{
+    const struct tree_clone_options options = {0};
+    struct tree_clone_result result;
+    struct error error = {0};
+    if (tree_clone(fixture->dir_fd, from, fixture->dir_fd, to, &options, &result, &error) != 0)
+        fail_msg("%s", error.message);
+}
+
+/* The same by way of a layer: what it gives on top of the tree before must be the tree now. */
+static void assert_layer_gives_the_same(const struct apply_fixture *fixture,
+                                        struct path_list *touched)
+{
+    const struct layer_options options = {.threads = 2};
+    const struct timestamp since = {0};
+    struct timestamp time;
+    struct layer_size size;
+    struct error error = {0};
+    owned(fd_close) int layer_fd = fd_make_dir(fixture->dir_fd, "layer", 0700, NULL);
+    int code = layer_capture(fixture->root_fd, layer_fd, touched, &since, &options, &size, &error);
+    if (code == 0) {
+        owned(mem_free) char *difference = NULL;
+        clone_tree(fixture, "before", "after");
+        owned(fd_close) int after_fd = fd_open_dir(fixture->dir_fd, "after");
+        assert_true(layer_is_whole(layer_fd));
+        code = layers_put(&layer_fd, 1, after_fd, &options, &time, &error);
+        if (code == 0 && tree_compare(fixture->dir_fd, "root", fixture->dir_fd, "after",
+                                      &difference, &error) == 1)
+            fail_msg("the layer gives another tree: %s", difference);
+    }
+    if (code < 0)
+        fail_msg("%s", error.message);
+    remove_tree(fixture, "after");
+    remove_tree(fixture, "layer");
+}
+
 int apply_bytes(struct apply_fixture *fixture)
 {
+    owned(path_list_clear) struct path_list touched = PATH_LIST_NULL;
     struct memory_source source;
     owned(layer_stream_clear) struct layer_stream *stream = NULL;
     const struct layer_stream_options options = {.raw = true};
     fixture->error = (struct error){0};
     memory_source_init(&source, fixture->tar.data, fixture->tar.length);
     assert_int_equal(layer_stream_open(&source.base, &options, &stream, NULL), 0);
+    fixture->options.touched = fixture->without_layer ? NULL : &touched;
+    if (!fixture->without_layer)
+        clone_tree(fixture, "root", "before");
     int code =
         layer_apply(fixture->root_fd, stream, &fixture->options, &fixture->result, &fixture->error);
     layer_stream_clear(&stream);
+    if (code == 0 && !fixture->without_layer)
+        assert_layer_gives_the_same(fixture, &touched);
+    remove_tree(fixture, "before");
     fixture->tar.length = 0;
     return code;
 }

@@ -15,6 +15,7 @@ struct apply_fixture {
     struct layer_apply_options options; /* defaults; the test may change them */
     struct layer_apply_result result;
     struct error error;
+    bool without_layer; /* no layer is made of what an archive does, and put onto what was before */
 };
 
 /* For the groups of tests that are run once more as if names folded on the volume: there they do

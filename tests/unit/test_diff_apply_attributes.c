@@ -161,6 +161,7 @@ static void an_acl_does_not_change_the_mode(void **state)
 static void times_are_those_of_the_header(void **state)
 {
     APPLY_FIXTURE(fixture, state);
+    fixture.without_layer = true; /* that reads, which changes atimes */
     layer_tar_pax_text(&fixture.tar, "mtime", "1700000000.123456789");
     layer_tar_pax_text(&fixture.tar, "atime", "1800000000.5");
     layer_tar_file(&fixture.tar, "file", 0644, "x");

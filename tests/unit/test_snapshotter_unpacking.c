@@ -15,6 +15,8 @@
 #include "store/trees.h"
 #include "tests/unit/snapshotter_fixture.h"
 
+static const struct unpacked durable = {.durable = true};
+
 static int begin(const char *source, struct snapshot_unpacking **out_unpacking, struct error *error)
 {
     return snapshot_unpacking_begin(snapshots.snapshotter, source, NULL, out_unpacking, error);
@@ -99,7 +101,7 @@ static bool unpacked_is_doubtful(const char *key, unsigned count)
         owned(snapshot_unpacking_clear) struct snapshot_unpacking *unpacking = NULL;
         assert_int_equal(begin(source, &unpacking, NULL), 0);
         if (i == 0)
-            assert_int_equal(snapshot_unpacking_flush(unpacking, NULL), 0);
+            assert_int_equal(snapshot_unpacking_finish(unpacking, &durable, NULL), 0);
     }
     assert_int_equal(commit(key, "image", "", NULL), 0);
     assert_int_equal(store_read_begin(snapshots.store, &txn, NULL), 0);
@@ -234,7 +236,7 @@ static void a_layer_says_nothing_of_another_tree_with_its_key(void **state)
     assert_int_equal(begin(source, &unpacking, NULL), 0);
     assert_int_equal(remove_it(key, NULL), 0);
     assert_int_equal(prepare(key, "", NULL), 0);
-    (void) snapshot_unpacking_flush(unpacking, NULL);
+    (void) snapshot_unpacking_finish(unpacking, &durable, NULL);
     snapshot_unpacking_clear(&unpacking);
     assert_int_equal(commit(key, "image", "", NULL), 0);
     assert_int_equal(count_unflushed(), 1);

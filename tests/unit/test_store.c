@@ -284,7 +284,7 @@ static void a_newer_format_is_refused_with_a_clear_text(void **state)
     struct error error = {0};
     struct store_options options = {.locks = locks};
     assert_int_equal(store_open(scratch.fd, true, &options, &store, &error), ERROR_PRECONDITION);
-    assert_non_null(strstr(error.message, "format 2"));
+    assert_non_null(strstr(error.message, "format 3"));
 }
 
 /* As a newer clonefsd leaves it that has no use for one of our tables. */
