@@ -32,6 +32,7 @@ type options struct {
 	address     string
 	labels      bool
 	syncNames   bool
+	asyncRemove bool
 }
 
 func main() {
@@ -41,6 +42,7 @@ func main() {
 	flag.StringVar(&o.address, "address", "", "socket to listen on")
 	flag.BoolVar(&o.labels, "content-labels", true, "keep labels of content, in memory")
 	flag.BoolVar(&o.syncNames, "sync-names", false, "flush a committed blob's name too, see durable.go")
+	flag.BoolVar(&o.asyncRemove, "async-remove", false, "overlayfs: delete in Cleanup, not in Remove, as containerd has it set")
 	_ = flag.String("log-level", "", "ignored")
 	_ = flag.String("config", "", "ignored")
 	flag.Parse()
@@ -56,6 +58,9 @@ func (o options) openSnapshotter() (snapshots.Snapshotter, error) {
 	case "native":
 		return native.NewSnapshotter(o.root)
 	case "overlayfs":
+		if o.asyncRemove {
+			return overlay.NewSnapshotter(o.root, overlay.AsynchronousRemove)
+		}
 		return overlay.NewSnapshotter(o.root)
 	}
 	return nil, fmt.Errorf("no snapshotter is called %q", o.snapshotter)

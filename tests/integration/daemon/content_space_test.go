@@ -26,11 +26,17 @@ const volumeMiB = 320
 func smallVolume(t *testing.T, free int64) string {
 	t.Helper()
 	volume := harness.Volume(t, volumeMiB)
-	filler, err := os.Create(filepath.Join(volume, "filler"))
+	leaveFree(t, volume, "filler", free)
+	return volume
+}
+
+// leaveFree leaves about free MiB of a volume, by a file of this name.
+func leaveFree(t *testing.T, volume, name string, free int64) {
+	t.Helper()
+	filler, err := os.Create(filepath.Join(volume, name))
 	must(t, err)
 	defer filler.Close()
 	must(t, unix.Fallocate(int(filler.Fd()), 0, 0, freeBytes(t, volume)-free<<20))
-	return volume
 }
 
 func freeBytes(t *testing.T, dir string) int64 {

@@ -68,25 +68,35 @@ func killDuringStart(t *testing.T, root string, after time.Duration) {
 // loadAndKill lets all workers work for a while and kills the daemon under them.
 func loadAndKill(t *testing.T, d *harness.Daemon, workers []*worker, load time.Duration) int {
 	t.Helper()
-	killed := make(chan bool)
-	var group sync.WaitGroup
+	work := []func(killed <-chan bool){}
 	for _, w := range workers {
-		group.Add(1)
-		go func(w *worker) {
-			defer group.Done()
-			w.work(t, d.Snapshots("clonefs"), killed)
-		}(w)
+		w := w
+		work = append(work, func(killed <-chan bool) { w.work(t, func() error { return w.step(d.Snapshots("clonefs")) }, killed) })
 	}
-	time.Sleep(load)
-	close(killed) // errors are expected from now on
-	d.Kill()
-	group.Wait()
+	killAmid(d, load, work)
 	calls := 0
 	for _, w := range workers {
 		calls += w.acknowledged
 		w.acknowledged = 0
 	}
 	return calls
+}
+
+// killAmid lets all work for a while and kills the daemon under them.
+func killAmid(d *harness.Daemon, load time.Duration, work []func(killed <-chan bool)) {
+	killed := make(chan bool)
+	var group sync.WaitGroup
+	for _, one := range work {
+		group.Add(1)
+		go func(one func(killed <-chan bool)) {
+			defer group.Done()
+			one(killed)
+		}(one)
+	}
+	time.Sleep(load)
+	close(killed) // errors are expected from now on
+	d.Kill()
+	group.Wait()
 }
 
 // checkWorkers settles, and checks the whole store.

@@ -146,7 +146,7 @@ const (
 // daemon without.
 func crash(t *testing.T, fault string, op operation) death {
 	root, before := ladderRoot(t)
-	died, acknowledged := dieIn(t, root, fault, op)
+	died, acknowledged := dieIn(t, root, fault, func(d *harness.Daemon) error { return op.call(d.Snapshots("clonefs")) })
 
 	d := harness.Start(t, root)
 	s := d.Snapshots("clonefs")
@@ -168,7 +168,8 @@ func crash(t *testing.T, fault string, op operation) death {
 }
 
 // dieIn starts the daemon with the fault and makes the call.
-func dieIn(t *testing.T, root, fault string, op operation) (died death, acknowledged bool) {
+func dieIn(t *testing.T, root, fault string, call func(*harness.Daemon) error) (died death, acknowledged bool) {
+	t.Helper()
 	d, err := harness.Launch(harness.Options{Root: root, Fault: fault})
 	if err != nil {
 		if d == nil || !d.Exited(0) || !d.KilledBySignal() {
@@ -177,7 +178,7 @@ func dieIn(t *testing.T, root, fault string, op operation) (died death, acknowle
 		return diedAtStart, false
 	}
 	defer d.Kill()
-	err = op.call(d.Snapshots("clonefs"))
+	err = call(d)
 	if err != nil && !d.Exited(5*time.Second) {
 		t.Fatalf("%s: the call failed in a living daemon: %v\n%s", fault, err, d.Log())
 	}

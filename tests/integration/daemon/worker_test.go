@@ -61,9 +61,9 @@ func (w *worker) settle(t *testing.T, listed state) {
 }
 
 // work makes calls until one fails, which only the kill may cause.
-func (w *worker) work(t *testing.T, s *harness.Snapshots, killed <-chan bool) {
+func (w *worker) work(t *testing.T, step func() error, killed <-chan bool) {
 	for {
-		err := w.step(s)
+		err := step()
 		if err == nil {
 			continue
 		}
