@@ -200,6 +200,7 @@ check-darwin:
 demo:
 	$(Q)scripts/demo
 bench:
+	$(Q)scripts/install-deps bench || true
 	$(Q)scripts/bench
 lint:
 	$(Q)scripts/lint

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,11 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"clonefs/tests/gotool/layer"
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	"github.com/containerd/containerd/api/types"
-	"golang.org/x/sys/unix"
-
-	"clonefs/tests/gotool/layer"
 )
 
 const layerType = "application/vnd.oci.image.layer.v1.tar"
@@ -60,41 +57,16 @@ func (b *bench) diffRows() error {
 	})
 }
 
-// Files that would make the average bigger than this are left out: 100,000 of them have 2.5 GB.
-const averageFile = 25000
-
-func (r *layerRows) makeTree() error {
-	left := r.bench.files
-	wanted := func(size int64) bool {
-		return r.bytes+size <= int64(r.bench.files-left+1)*averageFile
-	}
-	for n := 1; left > 0; n++ {
-		before := left
-		err := copyTreeOf("/usr", filepath.Join(r.tree, fmt.Sprintf("usr-%d", n)), &left, &r.bytes, wanted)
-		if err != nil && !errors.Is(err, errEnough) {
-			return err
-		}
-		if left == before {
-			return errors.New("there are no files in /usr")
-		}
-	}
+func (r *layerRows) makeTree() (err error) {
 	r.files = r.bench.files
-	return nil
+	r.bytes, err = copyTypical(r.tree, r.files)
+	return err
 }
 
 // pack makes the layer as a file beside the stores.
-func (r *layerRows) pack(compression string) (string, error) {
-	file := filepath.Join(r.dir, "layer."+compression)
-	packer := map[string]string{"gzip": "gzip -6", "zstd": "zstd -q -3 -T0"}[compression]
-	script := fmt.Sprintf("set -o pipefail; tar -c --format=posix --numeric-owner --sort=name -C %q . | tee >(wc -c >%q.size) | %s >%q", r.tree, file, packer, file)
-	if output, err := exec.Command("bash", "-c", script).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("packing: %w: %s", err, output)
-	}
-	time.Sleep(100 * time.Millisecond) // wc ends by itself
-	text, err := os.ReadFile(file + ".size")
-	if err == nil {
-		_, err = fmt.Sscan(string(text), &r.plain)
-	}
+func (r *layerRows) pack(compression string) (file string, err error) {
+	file = filepath.Join(r.dir, "layer."+compression)
+	r.plain, err = packTree(r.tree, file, compression)
 	return file, err
 }
 
@@ -208,16 +180,6 @@ func (r *layerRows) once(w *way, file string, round int) error {
 		return err
 	}
 	return w.s.settle()
-}
-
-// flush is sync -f.
-func (r *layerRows) flush() error {
-	dir, err := os.Open(r.dir)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return unix.Syncfs(int(dir.Fd()))
 }
 
 // verify compares what was unpacked with what was packed.

@@ -26,6 +26,7 @@ type bench struct {
 	dir        string // on the volume
 	peer       string // program that serves containerd's own stores
 	containerd string // of 1.7.4 or later, or ""
+	charts     string // folder for pictures, or ""
 	ours       *side
 	native     *side
 	// how long native took for the big tree, once it was measured
@@ -40,11 +41,12 @@ func main() {
 	flag.StringVar(&b.dir, "dir", "", "folder on the volume to work on")
 	flag.StringVar(&b.peer, "peer", "", "program of tests/gotool/peer")
 	flag.StringVar(&b.containerd, "containerd", "", "a containerd that knows proxies of differs; without it the peer stands in for it")
-	flag.StringVar(&what, "what", "all", "snapshots, content, diff or all")
+	flag.StringVar(&what, "what", "all", "snapshots, content, diff, images or all")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds of each row; medians are shown")
 	flag.IntVar(&b.files, "files", 100000, "files of the big tree")
 	flag.IntVar(&mib, "mib", 1024, "MiB of the big blob")
 	flag.IntVar(&b.listed, "listed", 50000, "blobs to list")
+	flag.StringVar(&b.charts, "charts", "", "folder for charts")
 	flag.StringVar(&b.only, "only", "", "only parts whose name, as progress shows it, contains this")
 	flag.Parse()
 	b.big = mib << 20
@@ -55,9 +57,11 @@ func main() {
 	for _, rows := range []struct {
 		what string
 		run  func() error
-	}{{"snapshots", b.snapshotRows}, {"content", b.contentRows}, {"diff", b.diffRows}} {
+	}{{"snapshots", b.snapshotRows}, {"content", b.contentRows}, {"diff", b.diffRows}, {"images", b.imageRows}} {
 		if err == nil && (what == "all" || what == rows.what) {
-			err = rows.run()
+			if err = rows.run(); err == nil {
+				err = b.sweep()
+			}
 		}
 	}
 	progress("")

@@ -52,32 +52,58 @@ func (b *bench) addMemory(what string, m memory, limit float64) {
 	b.table.addAbsolute(what, m.rss, m.String(), "", atMost(limit, " MiB"))
 }
 
-const sampleTime = 5 * time.Millisecond
+const (
+	sampleTime     = 5 * time.Millisecond
+	longSampleTime = 50 * time.Millisecond
+)
 
-// watchMemory takes the largest figures while f runs.
-func (s *side) watchMemory(f func() error) (memory, error) {
-	var peak memory
-	stop, stopped := make(chan bool), make(chan error)
+// memoryWatch takes the largest figures until its end.
+type memoryWatch struct {
+	stop chan bool
+	done chan error
+	peak memory // when it has ended
+}
+
+func (s *side) watch(every time.Duration) *memoryWatch {
+	w := &memoryWatch{stop: make(chan bool), done: make(chan error, 1)}
 	go func() {
 		for {
 			now, err := s.memory()
-			if now.rss > peak.rss {
-				peak.rss = now.rss
-			}
-			if now.anon > peak.anon {
-				peak.anon = now.anon
-			}
+			w.peak = w.peak.or(now)
 			select {
-			case <-stop:
-				stopped <- err
+			case <-w.stop:
+				w.done <- err
 				return
-			case <-time.After(sampleTime):
+			case <-time.After(every):
 			}
 		}
 	}()
+	return w
+}
+
+func (w *memoryWatch) end() (memory, error) {
+	close(w.stop)
+	err := <-w.done
+	return w.peak, err
+}
+
+// or takes the larger figures.
+func (m memory) or(other memory) memory {
+	if other.rss > m.rss {
+		m.rss = other.rss
+	}
+	if other.anon > m.anon {
+		m.anon = other.anon
+	}
+	return m
+}
+
+// watchMemory takes the largest figures while f runs.
+func (s *side) watchMemory(f func() error) (memory, error) {
+	w := s.watch(sampleTime)
 	err := f()
-	close(stop)
-	if sampleError := <-stopped; err == nil {
+	peak, sampleError := w.end()
+	if err == nil {
 		err = sampleError
 	}
 	return peak, err

@@ -12,7 +12,6 @@ import (
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
-	"golang.org/x/sys/unix"
 
 	"clonefs/tests/gotool/harness"
 )
@@ -87,12 +86,7 @@ func (s *side) settle() error {
 			return fmt.Errorf("%s still has entries", trash)
 		}
 	}
-	root, err := os.Open(s.daemon.Root)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return unix.Syncfs(int(root.Fd()))
+	return flushVolume(s.daemon.Root)
 }
 
 // prepare does not care for the shape of the mounts: overlayfs has its own.

@@ -31,8 +31,10 @@ type stock struct {
 	name        string
 	conn        *grpc.ClientConn
 	snapshotter string
-	worker      *harness.Daemon // the one who unpacks: clonefsd, containerd or the peer
+	worker      *harness.Daemon // the one who unpacks, or whose snapshots these are: clonefsd, containerd or the peer
+	managed     bool            // by a containerd
 	root        string          // where its trees are
+	blobs       map[string]bool // of images, that are in its content store
 	stop        func()
 }
 
@@ -54,10 +56,12 @@ disabled_plugins = [%s"io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"
   "io.containerd.differ.v1.erofs", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
 `
 
-const stockProxies = `[proxy_plugins.clonefs]
+const snapshotsProxy = `[proxy_plugins.clonefs]
   type = "snapshot"
   address = %[1]q
-[proxy_plugins.clonefs-content]
+`
+
+const stockProxies = snapshotsProxy + `[proxy_plugins.clonefs-content]
   type = "content"
   address = %[1]q
 [proxy_plugins.clonefs-diff]
@@ -67,61 +71,91 @@ const stockProxies = `[proxy_plugins.clonefs]
   default = ["clonefs-diff"]
 `
 
+// settings are what a side is set up with, if not the defaults of this benchmark.
+type settings struct {
+	containerd string // program; "": none, the daemon is called directly
+	walking    bool   // containerd unpacks and keeps content by itself, as before 1.7
+	durability string // default: full
+	pool       string // default: off
+	args       []string
+}
+
 // stockOurs is clonefsd, below a stock containerd if there is one.
 func (b *bench) stockOurs(name, durability string) (*stock, error) {
+	return b.stockOursWith(name, settings{containerd: b.containerd, durability: durability})
+}
+
+func (b *bench) stockOursWith(name string, o settings) (*stock, error) {
 	above, err := harness.NewSocket()
 	if err != nil {
 		return nil, err
 	}
 	file := filepath.Join(b.dir, name+".clonefsd.toml")
-	settings := fmt.Sprintf("[snapshots]\npool = \"off\"\n[diff]\ndurability = %q\n[containerd]\naddress = %q\n", durability, above)
-	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+	text := fmt.Sprintf("[snapshots]\npool = %q\n[diff]\ndurability = %q\n[containerd]\naddress = %q\n", or(o.pool, "off"),
+		or(o.durability, "full"), above)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	d, err := harness.Launch(harness.Options{Root: filepath.Join(b.dir, name), Args: []string{"--config", file}})
+	d, err := harness.Launch(harness.Options{Root: filepath.Join(b.dir, name), Args: append([]string{"--config", file}, o.args...)})
 	if err != nil {
 		return nil, err
 	}
 	s := &stock{name: name, conn: d.Conn, snapshotter: "clonefs", worker: d, root: d.Root}
 	s.stop = func() { endDaemon(d) }
-	if b.containerd == "" {
+	if o.containerd == "" {
 		return s, nil
 	}
 	config := fmt.Sprintf(stockConfig, `"io.containerd.content.v1.content", `) + fmt.Sprintf(stockProxies, d.Socket)
-	c, err := b.stockContainerd(name, above, config)
+	if o.walking {
+		config = fmt.Sprintf(stockConfig, "") + fmt.Sprintf(snapshotsProxy, d.Socket)
+	}
+	c, err := b.stockContainerd(name, o.containerd, above, config)
 	if err != nil {
 		endDaemon(d)
 		return nil, err
 	}
-	s.conn = c.Conn
+	s.conn, s.managed = c.Conn, true
 	s.stop = func() { endDaemon(c); endDaemon(d) }
 	return s, nil
 }
 
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
 // stockPeer is a stock containerd with its own snapshotter of that name and the walking differ; or the peer.
 func (b *bench) stockPeer(name, snapshotter string) (*stock, error) {
+	return b.stockPeerWith(name, snapshotter, settings{containerd: b.containerd})
+}
+
+func (b *bench) stockPeerWith(name, snapshotter string, o settings) (*stock, error) {
 	var d *harness.Daemon
 	var err error
-	if b.containerd == "" {
-		d, err = harness.Launch(harness.Options{Binary: b.peer, Root: filepath.Join(b.dir, name), Args: []string{"--snapshotter", snapshotter}})
+	if o.containerd == "" {
+		d, err = harness.Launch(harness.Options{Binary: b.peer, Root: filepath.Join(b.dir, name),
+			Args: append([]string{"--snapshotter", snapshotter}, o.args...)})
 	} else {
 		var socket string
 		if socket, err = harness.NewSocket(); err == nil {
-			d, err = b.stockContainerd(name, socket, fmt.Sprintf(stockConfig, ""))
+			d, err = b.stockContainerd(name, o.containerd, socket, fmt.Sprintf(stockConfig, ""))
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &stock{name: name, conn: d.Conn, snapshotter: snapshotter, worker: d, root: d.Root, stop: func() { endDaemon(d) }}, nil
+	return &stock{name: name, conn: d.Conn, snapshotter: snapshotter, worker: d, managed: o.containerd != "", root: d.Root,
+		stop: func() { endDaemon(d) }}, nil
 }
 
-func (b *bench) stockContainerd(name, socket, config string) (*harness.Daemon, error) {
+func (b *bench) stockContainerd(name, program, socket, config string) (*harness.Daemon, error) {
 	file := filepath.Join(b.dir, name+".containerd.toml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	return harness.Launch(harness.Options{Binary: b.containerd, Root: filepath.Join(b.dir, name+"-containerd"), Socket: socket,
+	return harness.Launch(harness.Options{Binary: program, Root: filepath.Join(b.dir, name+"-containerd"), Socket: socket,
 		Args: []string{"--config", file, "--state", filepath.Join(b.dir, name+"-state")}, Ready: "containerd successfully booted"})
 }
 
@@ -164,9 +198,13 @@ func (s *stock) snapshots() snapshotsapi.SnapshotsClient {
 }
 
 func (s *stock) prepare(key, parent string) ([]*types.Mount, error) {
+	return s.prepareWith(key, parent, rooted)
+}
+
+func (s *stock) prepareWith(key, parent string, labels map[string]string) ([]*types.Mount, error) {
 	ctx, cancel := layerContext()
 	defer cancel()
-	r, err := s.snapshots().Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Snapshotter: s.snapshotter, Key: key, Parent: parent, Labels: rooted})
+	r, err := s.snapshots().Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Snapshotter: s.snapshotter, Key: key, Parent: parent, Labels: labels})
 	if err != nil {
 		return nil, err
 	}
@@ -184,9 +222,13 @@ func (s *stock) view(key, parent string) ([]*types.Mount, error) {
 }
 
 func (s *stock) commit(name, key string) error {
+	return s.commitWith(name, key, rooted)
+}
+
+func (s *stock) commitWith(name, key string, labels map[string]string) error {
 	ctx, cancel := layerContext()
 	defer cancel()
-	_, err := s.snapshots().Commit(ctx, &snapshotsapi.CommitSnapshotRequest{Snapshotter: s.snapshotter, Name: name, Key: key, Labels: rooted})
+	_, err := s.snapshots().Commit(ctx, &snapshotsapi.CommitSnapshotRequest{Snapshotter: s.snapshotter, Name: name, Key: key, Labels: labels})
 	return err
 }
 
