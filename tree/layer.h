@@ -48,9 +48,10 @@ int layer_capture(int tree_fd, int layer_dirfd, struct path_list *changes,
 
 /*
  * Puts layers, given by their folders, the lowest first, onto the tree, a clone of the tree below
- * the lowest: in one pass, so that what a later layer has again is made once. Answers as
- * tree_clone_result when that was done. ERROR_CORRUPT for a manifest that is missing or damaged, or
- * a layer that does not fit the tree; else as layer_capture.
+ * the lowest: in one pass, so that what a later layer has again is made once, or in several if they
+ * have more entries than a list can hold. Answers as tree_clone_result when that was done.
+ * ERROR_CORRUPT for a manifest that is missing or damaged, or a layer that does not fit the tree;
+ * else as layer_capture.
  */
 int layers_put(const int *layer_dirfds, size_t count, int tree_fd,
                const struct layer_options *options, struct timestamp *out_time,

@@ -26,6 +26,7 @@ struct layer_copy {
 int layer_copy_run(struct layer_copy *copy, struct error *error);
 
 /* The lists of several layers as one: for each path what the topmost of them says. An item's
- * entries is the place of the layer that has it. */
-int layer_merge(const int *layer_dirfds, size_t count, struct path_list *out_list,
+ * entries is the place of the layer that has it. *inout_count becomes smaller, but not 0, if one
+ * list cannot hold them all: then it is that of so many, the lowest. */
+int layer_merge(const int *layer_dirfds, size_t *inout_count, struct path_list *out_list,
                 struct error *error);

@@ -25,8 +25,14 @@ static void merge_clear(struct merge *merge)
     mem_free(&merge->levels);
 }
 
+static bool fits(const struct path_list *all, const struct path_list *layer)
+{
+    return layer->count <= PATH_LIST_MAX - all->count &&
+           layer->text_size <= PATH_LIST_TEXT_MAX - all->text_size;
+}
+
 /* Groups of different layers are different files. */
-static bool add_layer(struct merge *merge, const struct path_list *layer, size_t place)
+static void add_layer(struct merge *merge, const struct path_list *layer, size_t place)
 {
     for (size_t i = 0; i < layer->count; i++) {
         struct path_item item = layer->items[i];
@@ -34,21 +40,23 @@ static bool add_layer(struct merge *merge, const struct path_list *layer, size_t
         item.bytes = 0;
         if (item.group > 0)
             item.group += place * ((uint64_t) PATH_LIST_MAX + 1);
-        if (!path_list_add(&merge->all, &item))
-            return false;
+        (void) path_list_add(&merge->all, &item); /* fits */
     }
-    return true;
 }
 
-static int load_all(struct merge *merge, const int *layer_dirfds, size_t count, struct error *error)
+/* The first one always fits: it is such a list itself. */
+static int load(struct merge *merge, const int *layer_dirfds, size_t *inout_count,
+                struct error *error)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < *inout_count; i++) {
         owned(path_list_clear) struct path_list layer = PATH_LIST_NULL;
         if (!path_list_load(&layer, layer_magic, layer_dirfds[i], layer_manifest_name))
             return error_set(error, ERROR_CORRUPT, "the manifest of a layer is missing or damaged");
-        if (!add_layer(merge, &layer, i))
-            return error_set(error, ERROR_NO_SPACE, "the layers have more than %d entries",
-                             PATH_LIST_MAX);
+        if (!fits(&merge->all, &layer)) {
+            *inout_count = i;
+            break;
+        }
+        add_layer(merge, &layer, i);
     }
     return 0;
 }
@@ -79,7 +87,7 @@ static size_t find_level(struct merge *merge, size_t begin, size_t end)
     return own;
 }
 
-static bool merge_path(struct merge *merge, size_t begin, size_t end)
+static void merge_path(struct merge *merge, size_t begin, size_t end)
 {
     const struct path_item *items = merge->all.items;
     size_t level = find_level(merge, begin, end);
@@ -92,36 +100,33 @@ static bool merge_path(struct merge *merge, size_t begin, size_t end)
         result.entries = items[i].entries;
         result.group = items[i].group;
     }
-    return result.what == 0 || path_list_add(merge->merged, &result);
+    if (result.what != 0)
+        (void) path_list_add(merge->merged, &result); /* fits, as all did */
 }
 
-static bool merge_all(struct merge *merge)
+static void merge_all(struct merge *merge)
 {
     const struct path_list *all = &merge->all;
     size_t end = 0;
-    bool fits = true;
     merge->removals = mem_alloc_array(all->count + 1, sizeof *merge->removals);
     merge->levels = mem_alloc_array(all->count + 1, sizeof *merge->levels);
-    for (size_t begin = 0; fits && begin < all->count; begin = end) {
+    for (size_t begin = 0; begin < all->count; begin = end) {
         while (end < all->count && strcmp(all->items[begin].path, all->items[end].path) == 0)
             end++;
-        fits = merge_path(merge, begin, end);
+        merge_path(merge, begin, end);
     }
-    return fits;
 }
 
-int layer_merge(const int *layer_dirfds, size_t count, struct path_list *out_list,
+int layer_merge(const int *layer_dirfds, size_t *inout_count, struct path_list *out_list,
                 struct error *error)
 {
     owned(path_list_clear) struct path_list merged = PATH_LIST_NULL;
     owned(merge_clear) struct merge merge = {.merged = &merged};
-    int code = load_all(&merge, layer_dirfds, count, error);
+    int code = load(&merge, layer_dirfds, inout_count, error);
     if (code != 0)
         return code;
     path_list_order(&merge.all);
-    if (!merge_all(&merge))
-        return error_set(error, ERROR_NO_SPACE, "the layers have more than %d entries",
-                         PATH_LIST_MAX);
+    merge_all(&merge);
     path_list_number_groups(&merged);
     *out_list = merged;
     merged = PATH_LIST_NULL;

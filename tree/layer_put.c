@@ -79,16 +79,17 @@ static int put(const struct path_list *list, const int *files_fds, int tree_fd,
     return code == 0 ? layer_copy_run(&copy, error) : code;
 }
 
-int layers_put(const int *layer_dirfds, size_t count, int tree_fd,
-               const struct layer_options *options, struct timestamp *out_time, struct error *error)
+/* Puts as many of the layers, the lowest first, as one pass can. */
+static int put_some(const int *layer_dirfds, size_t *inout_count, int tree_fd,
+                    const struct layer_options *options, struct error *error)
 {
     owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
-    int code = layer_merge(layer_dirfds, count, &list, error);
+    int code = layer_merge(layer_dirfds, inout_count, &list, error);
     if (code != 0)
         return code;
-    owned(mem_free) int *files_fds = mem_alloc_array(count, sizeof *files_fds);
+    owned(mem_free) int *files_fds = mem_alloc_array(*inout_count, sizeof *files_fds);
     size_t opened = 0;
-    for (; code == 0 && opened < count; opened++) {
+    for (; code == 0 && opened < *inout_count; opened++) {
         files_fds[opened] = os_open_dir(layer_dirfds[opened], layer_files_name);
         if (files_fds[opened] < 0)
             code = error_set(error, ERROR_CORRUPT, "the files of a layer are missing");
@@ -96,5 +97,17 @@ int layers_put(const int *layer_dirfds, size_t count, int tree_fd,
     if (code == 0)
         code = put(&list, files_fds, tree_fd, options, error);
     close_all(files_fds, opened);
+    return code;
+}
+
+int layers_put(const int *layer_dirfds, size_t count, int tree_fd,
+               const struct layer_options *options, struct timestamp *out_time, struct error *error)
+{
+    int code = 0;
+    for (size_t done = 0; code == 0 && done < count;) {
+        size_t some = count - done;
+        code = put_some(layer_dirfds + done, &some, tree_fd, options, error);
+        done += some;
+    }
     return code == 0 ? tree_mark_time(tree_fd, out_time, error) : code;
 }
