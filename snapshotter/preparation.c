@@ -33,7 +33,8 @@ static int note_use(struct store_txn *txn, const struct snapshot_request *reques
                     struct error *error)
 {
     owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
-    if (!request->parent[0] || snapshot_is_of_unpacker(request->key, request->labels))
+    bool of_unpacker = snapshot_is_of_unpacker(request->key, request->labels);
+    if (!request->parent[0] || (of_unpacker && !shown)) /* a mount is a mount, whoever made it */
         return 0;
     int rc = snapshot_find(txn, request->snapshotter, request->parent, &parent, error);
     return rc == 0 ? snapshot_note_use(txn, &parent, shown, error) : rc;

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "snapshotter/cached_trees.h"
+#include "snapshotter/unpacking.h"
+#include "tests/unit/snapshotter_fixture.h"
+#include "tree/layer.h"
+
+/* Snapshots whose trees can be made again, and those who use them. */
+
+static const struct unpacked durable = {.durable = true};
+
+/* Unpacks one file into an active snapshot. */
+static void unpack(const char *key, const char *file)
+{
+    owned(snapshot_unpacking_clear) struct snapshot_unpacking *unpacking = NULL;
+    owned(mem_free) char *source = source_of(key);
+    assert_int_equal(
+        snapshot_unpacking_begin(snapshots.snapshotter, source, NULL, &unpacking, NULL), 0);
+    write_file(source, file, 1000);
+    struct path_list *touched = snapshot_unpacking_touched(unpacking);
+    const struct path_item items[] = {{.path = ""}, {.path = file}};
+    for (size_t i = 0; touched && i < 2; i++)
+        assert_true(path_list_add(touched, &items[i]));
+    assert_int_equal(snapshot_unpacking_finish(unpacking, &durable, NULL), 0);
+}
+
+/* What the next step of an unpacking does first. */
+/* A base, and on it a snapshot that has a layer. */
+static void make_layered(void)
+{
+    make_image("base");
+    assert_int_equal(prepare("extract-1", "base", NULL), 0);
+    unpack("extract-1", "one");
+    assert_int_equal(commit("extract-1", "top", "base", NULL), 0);
+}
+
+static bool has_file(const char *folder, const char *name)
+{
+    owned(mem_free) char *path = mem_printf("%s/%s", folder, name);
+    return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void a_tree_that_is_shown_stays_whoever_looks_at_it(void **state)
+{
+    static const char *const keys[] = {"view", "extract-view"};
+    (void) state;
+    for (size_t i = 0; i < 2; i++) {
+        owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+        make_layered();
+        assert_int_equal(view(keys[i], "top", &mount), 0);
+        assert_false(cached_trees_drop_one(snapshots.snapshotter));
+        assert_true(has_file(mount.source, "one"));
+        assert_int_equal(remove_it(keys[i], NULL), 0);
+        assert_false(cached_trees_drop_one(snapshots.snapshotter));
+        assert_int_equal(remove_it("top", NULL), 0);
+        assert_int_equal(remove_it("base", NULL), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_tree_that_is_shown_stays_whoever_looks_at_it, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
