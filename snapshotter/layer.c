@@ -10,8 +10,8 @@
 bool snapshot_wants_layer(const struct snapshotter *snapshotter,
                           const struct snapshot_record *record)
 {
-    return !snapshotter->options.layers_off && record->parent[0] && !record->written &&
-           !record->layer && snapshot_is_of_unpacker(record->key, &record->labels);
+    return !snapshotter->options.layers_off && record->fresh && record->parent[0] &&
+           snapshot_is_of_unpacker(record->key, &record->labels);
 }
 
 static int capture(struct snapshotter *snapshotter, const struct snapshot_record *record,

@@ -50,6 +50,8 @@ static struct snapshot_record new_record(const struct snapshot_request *request,
                                      .kind = kind,
                                      .created = now,
                                      .updated = now};
+    record.fresh = kind == SNAPSHOT_ACTIVE && request->parent[0] &&
+                   snapshot_is_of_unpacker(request->key, request->labels);
     labels_copy(&record.labels, request->labels);
     return record;
 }

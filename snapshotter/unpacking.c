@@ -59,7 +59,7 @@ static int pin_target(struct snapshot_unpacking *unpacking, const char *source, 
     if (found == 0 || now.kind != SNAPSHOT_ACTIVE || strcmp(now.key, record->key) != 0)
         return refuse_source(snapshotter, source, error);
     record->unpacked = now.unpacked; /* another layer may have been noted before the pin */
-    record->written = now.written;
+    record->fresh = now.fresh;
     record->layer = now.layer;
     return snapshot_check_whole(&now, error);
 }
@@ -100,7 +100,7 @@ static int record_begin(struct store_txn *txn, void *context, struct error *erro
     if (rc != 0)
         return rc;
     record.unpacked = false;
-    record.written = true;
+    record.fresh = false;
     note->dropped = record.layer;
     rc = record.layer ? store_snapshot_drop_layer(txn, &record, error)
                       : store_snapshot_put(txn, &record, error);
@@ -146,8 +146,8 @@ int snapshot_unpacking_begin(struct snapshotter *snapshotter, const char *source
     if (rc == 0)
         unpacking->wants_layer = snapshot_wants_layer(snapshotter, &unpacking->record);
     /* After a second one, what was noted of the first is void. */
-    if (rc == 0 &&
-        (unpacking->wants_layer || unpacking->record.unpacked || unpacking->record.layer))
+    const struct snapshot_record *record = &unpacking->record;
+    if (rc == 0 && (record->fresh || record->unpacked || record->layer))
         rc = note_begin(unpacking, error);
     if (rc == 0)
         rc = unpacking->fd = snapshot_open_tree(snapshotter, unpacking->record.tree, error);

@@ -44,7 +44,7 @@ void *record_pack(const struct snapshot_record *record, size_t *out_size)
     message.clone_epoch = record->clone_epoch;
     message.unpacked = record->unpacked;
     message.layer = record->layer;
-    message.written = record->written;
+    message.fresh = record->fresh;
     message.used = record->used.seconds ? &used : NULL;
     message.shown = record->shown;
     return message_pack(&message.base, out_size);
@@ -73,7 +73,7 @@ int record_unpack(const MDB_val *value, struct snapshot_record *out_record, stru
         .clone_epoch = message->clone_epoch,
         .unpacked = message->unpacked,
         .layer = message->layer,
-        .written = message->written,
+        .fresh = message->fresh,
         .used = message_get_time(message->used),
         .shown = message->shown,
     };

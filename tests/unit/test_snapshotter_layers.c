@@ -68,11 +68,37 @@ static void a_tree_that_is_shown_stays_whoever_looks_at_it(void **state)
     }
 }
 
+static void reopen(bool layers_off)
+{
+    close_all();
+    snapshots.options.layers_off = layers_off;
+    open_all();
+}
+
+static void no_layer_is_made_of_the_second_half_of_what_was_unpacked(void **state)
+{
+    (void) state;
+    owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    make_image("base");
+    assert_int_equal(prepare("extract-1", "base", NULL), 0);
+    reopen(true);
+    unpack("extract-1", "one");
+    reopen(false);
+    unpack("extract-1", "two");
+    assert_int_equal(commit("extract-1", "top", "base", NULL), 0);
+    (void) cached_trees_drop_one(snapshots.snapshotter);
+    assert_int_equal(view("view", "top", &mount), 0);
+    assert_true(has_file(mount.source, "two"));
+    assert_true(has_file(mount.source, "one"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_tree_that_is_shown_stays_whoever_looks_at_it, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(no_layer_is_made_of_the_second_half_of_what_was_unpacked,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
