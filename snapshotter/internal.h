@@ -59,7 +59,7 @@ bool snapshot_is_of_unpacker(const char *key, const struct labels *labels);
 /* ERROR_PRECONDITION, with the remedy, for a damaged snapshot that is not committed. */
 int snapshot_check_whole(const struct snapshot_record *record, struct error *error);
 
-/* What is mounted for the record: its own tree, or that of its parent. */
+/* What is mounted for the record: its own tree, or that of its parent; 1 if that has none. */
 int snapshot_mount_of(struct snapshotter *snapshotter, struct store_txn *txn,
                       const struct snapshot_record *record, struct snapshot_mount *out_mount,
                       struct error *error);

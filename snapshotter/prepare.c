@@ -242,8 +242,8 @@ static int make(struct preparation *preparation, making *run, const struct cance
         return taken_answer(request, rc, error);
     if (has_own_tree(preparation))
         note_use(preparation);
-    return snapshot_mounts(preparation->snapshotter, request->snapshotter, request->key, out_mount,
-                           error);
+    return snapshot_mounts(preparation->snapshotter, request->snapshotter, request->key, cancel,
+                           out_mount, error);
 }
 
 static int make_now(struct snapshotter *snapshotter, enum snapshot_kind kind,

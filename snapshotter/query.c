@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "snapshotter/internal.h"
+#include "snapshotter/rebuild.h"
 
 int snapshot_stat(struct snapshotter *snapshotter, const char *name, const char *key,
                   struct snapshot_record *out_record, struct error *error)
@@ -13,8 +14,8 @@ int snapshot_stat(struct snapshotter *snapshotter, const char *name, const char 
     return rc == 0 ? snapshot_find(&txn, name, key, out_record, error) : rc;
 }
 
-int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const char *key,
-                    struct snapshot_mount *out_mount, struct error *error)
+int snapshot_mounts_at_once(struct snapshotter *snapshotter, const char *name, const char *key,
+                            struct snapshot_mount *out_mount, struct error *error)
 {
     owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
@@ -23,6 +24,27 @@ int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const cha
         rc = snapshot_find(&txn, name, key, &record, error);
     if (rc == 0)
         rc = snapshot_mount_of(snapshotter, &txn, &record, out_mount, error);
+    return rc;
+}
+
+static int make_shown(struct snapshotter *snapshotter, const char *name, const char *key,
+                      const struct cancel *cancel, struct error *error)
+{
+    owned(snapshot_record_clear) struct snapshot_record record = SNAPSHOT_RECORD_NULL;
+    int rc = snapshot_stat(snapshotter, name, key, &record, error);
+    return rc == 0 ? snapshot_rebuild(snapshotter, name, record.parent, cancel, error) : rc;
+}
+
+int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const char *key,
+                    const struct cancel *cancel, struct snapshot_mount *out_mount,
+                    struct error *error)
+{
+    int rc = snapshot_mounts_at_once(snapshotter, name, key, out_mount, error);
+    while (rc == 1) {
+        rc = make_shown(snapshotter, name, key, cancel, error);
+        if (rc == 0)
+            rc = snapshot_mounts_at_once(snapshotter, name, key, out_mount, error);
+    }
     return rc;
 }
 

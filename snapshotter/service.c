@@ -152,6 +152,18 @@ static void view(struct rpc_call *call)
         rpc_call_continue(call, RPC_LANE_CLONE, view_now);
 }
 
+static void mounts_after_all(struct rpc_call *call)
+{
+    const MountsRequest *message = rpc_call_request(call);
+    owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    struct error error = {0};
+    if (snapshot_mounts(rpc_call_service(call), message->snapshotter, message->key,
+                        rpc_call_cancel(call), &mount, &error) != 0)
+        rpc_fail_logged(call, "Mounts", message->key, &error);
+    else
+        reply_mount(call, &mount);
+}
+
 static void mounts(struct rpc_call *call)
 {
     const MountsRequest *message = rpc_call_request(call);
@@ -159,12 +171,14 @@ static void mounts(struct rpc_call *call)
     struct error error = {0};
     int rc = check_names(message->snapshotter, message->key, &error);
     if (rc == 0)
-        rc = snapshot_mounts(rpc_call_service(call), message->snapshotter, message->key, &mount,
-                             &error);
-    if (rc != 0)
+        rc = snapshot_mounts_at_once(rpc_call_service(call), message->snapshotter, message->key,
+                                     &mount, &error);
+    if (rc < 0)
         rpc_fail_logged(call, "Mounts", message->key, &error);
-    else
+    else if (rc == 0)
         reply_mount(call, &mount);
+    else
+        rpc_call_continue(call, RPC_LANE_CLONE, mounts_after_all);
 }
 
 static void commit(struct rpc_call *call)

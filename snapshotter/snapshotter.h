@@ -102,9 +102,16 @@ int snapshot_view(struct snapshotter *snapshotter, const struct snapshot_request
                   const struct cancel *cancel, struct snapshot_mount *out_mount,
                   struct error *error);
 
-/* ERROR_NOT_FOUND; ERROR_PRECONDITION for a committed or damaged snapshot. */
+/* ERROR_NOT_FOUND; ERROR_PRECONDITION for a committed or damaged snapshot. If a view's parent has lost
+ * the tree that it shows (a power cut soon after the tree was made again, a flush that failed), it
+ * gets one again; errors then as for View. */
 int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const char *key,
-                    struct snapshot_mount *out_mount, struct error *error);
+                    const struct cancel *cancel, struct snapshot_mount *out_mount,
+                    struct error *error);
+
+/* The same, but 1 where a tree would have to be made first. */
+int snapshot_mounts_at_once(struct snapshotter *snapshotter, const char *name, const char *key,
+                            struct snapshot_mount *out_mount, struct error *error);
 
 /*
  * Commit: the active snapshot active_key becomes the committed snapshot request->key with the

@@ -89,7 +89,7 @@ int remove_it(const char *key, struct error *error)
 char *source_of(const char *key)
 {
     struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
-    assert_int_equal(snapshot_mounts(snapshots.snapshotter, "one", key, &mount, NULL), 0);
+    assert_int_equal(snapshot_mounts(snapshots.snapshotter, "one", key, NULL, &mount, NULL), 0);
     return mount.source;
 }
 

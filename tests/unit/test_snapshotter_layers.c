@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,6 +37,14 @@ static void unpack(const char *key, const char *file)
 }
 
 /* What the next step of an unpacking does first. */
+static void take_over(const char *key, const char *parent)
+{
+    struct snapshot_request request = {"one", key, parent, &no_labels};
+    owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    assert_int_equal(snapshot_prepare_at_once(snapshots.snapshotter, &request, NULL, &mount, NULL),
+                     0);
+}
+
 /* A base, and on it a snapshot that has a layer. */
 static void make_layered(void)
 {
@@ -92,12 +101,34 @@ static void no_layer_is_made_of_the_second_half_of_what_was_unpacked(void **stat
     assert_true(has_file(mount.source, "one"));
 }
 
+static void a_view_survives_the_loss_of_a_tree_that_can_be_made_again(void **state)
+{
+    (void) state;
+    owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    struct error error = {0};
+    make_layered();
+    take_over("extract-2", "top");
+    assert_int_equal(view("view", "top", &mount), 0);
+    snapshot_mount_clear(&mount);
+    owned(mem_free) char *tree = source_of("view");
+    close_all();
+    owned(mem_free) char *folder = mem_printf("%.*s", (int) (strlen(tree) - strlen("/fs")), tree);
+    owned(mem_free) char *aside = mem_printf("%s/lost", snapshots.scratch.path);
+    assert_int_equal(rename(folder, aside), 0);
+    open_all();
+    if (snapshot_mounts(snapshots.snapshotter, "one", "view", NULL, &mount, &error) != 0)
+        fail_msg("%s", error.message);
+    assert_true(has_file(mount.source, "one"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_tree_that_is_shown_stays_whoever_looks_at_it, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(no_layer_is_made_of_the_second_half_of_what_was_unpacked,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_view_survives_the_loss_of_a_tree_that_can_be_made_again,
                                         set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
