@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshotter/build.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -96,7 +97,9 @@ static int open_layers(const struct chain *chain, int *fds, struct error *error)
         id_name(chain->layers.ids[count - 1 - i], name);
         fds[i] = fd_open_dir(chain->snapshotter->root->layers_fd, name);
         if (fds[i] < 0)
-            return error_errno(error, "cannot open the layer %s", name);
+            return errno == ENOENT
+                       ? error_set(error, ERROR_CORRUPT, "the layer %s is missing", name)
+                       : error_errno(error, "cannot open the layer %s", name);
     }
     return 0;
 }
