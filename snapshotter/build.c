@@ -134,7 +134,8 @@ static int build(const struct chain *chain, const char *key, int dirfd,
     owned(fd_close) int base_fd = fd_open_dir(chain->snapshotter->root->trees_fd, name);
     if (base_fd < 0)
         return error_errno(error, "cannot open the tree of snapshot %s", chain->base.key);
-    int rc = snapshot_clone_tree(chain->snapshotter, base_fd, dirfd, options, out_result, error);
+    int rc = snapshot_clone_tree(chain->snapshotter, base_fd, chain->held, dirfd, options,
+                                 out_result, error);
     if (rc != 0 || chain->layers.count == 0)
         return rc;
     rc = put_layers(chain, dirfd, options, out_result, error);

@@ -26,8 +26,8 @@ static void keep(const struct path_list *list, int tree_dirfd)
 }
 
 /* The list of the tree in tree_dirfd: the one that was recorded, or else a new one, which is
- * recorded. False if there is none: entries are cloned one by one. */
-static bool find_list(const struct snapshotter *snapshotter, int tree_dirfd,
+ * recorded if the tree is held. False if there is none: entries are cloned one by one. */
+static bool find_list(const struct snapshotter *snapshotter, int tree_dirfd, bool held,
                       const struct cancel *cancel, struct path_list *out_list)
 {
     struct error error = {0};
@@ -38,7 +38,7 @@ static bool find_list(const struct snapshotter *snapshotter, int tree_dirfd,
     int rc = fixups_scan(out_list, tree_dirfd, "fs", cancel, &error);
     if (rc < 0)
         log_debug("no fix-up list: %s", error.message);
-    if (rc == 0)
+    if (rc == 0 && held)
         keep(out_list, tree_dirfd);
     return rc == 0;
 }
@@ -52,14 +52,14 @@ static int clone_without(int parent_dirfd, int dirfd, const struct tree_clone_op
     return rc == 0 ? tree_clone(parent_dirfd, "fs", dirfd, "fs", options, out_result, error) : rc;
 }
 
-int snapshot_clone_tree(const struct snapshotter *snapshotter, int parent_dirfd, int dirfd,
-                        const struct tree_clone_options *options,
+int snapshot_clone_tree(const struct snapshotter *snapshotter, int parent_dirfd, bool held,
+                        int dirfd, const struct tree_clone_options *options,
                         struct tree_clone_result *out_result, struct error *error)
 {
     owned(path_list_clear) struct path_list fixups = PATH_LIST_NULL;
     struct tree_clone_options by_list = *options;
     struct error own = {0};
-    if (find_list(snapshotter, parent_dirfd, options->cancel, &fixups))
+    if (find_list(snapshotter, parent_dirfd, held, options->cancel, &fixups))
         by_list.fixups = &fixups;
     int rc = tree_clone(parent_dirfd, "fs", dirfd, "fs", &by_list, out_result, &own);
     if (rc == ERROR_CORRUPT && by_list.fixups) {
@@ -86,7 +86,7 @@ static void record(const struct snapshotter *snapshotter, uint64_t tree,
     owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
     owned(fd_close) int dirfd = open_tree_folder(snapshotter, tree);
     if (dirfd >= 0)
-        (void) find_list(snapshotter, dirfd, cancel, &list);
+        (void) find_list(snapshotter, dirfd, true, cancel, &list);
 }
 
 void snapshot_record_fixups(struct snapshotter *snapshotter, const char *name, const char *key)

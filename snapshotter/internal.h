@@ -72,9 +72,10 @@ void snapshot_usage_keep(struct snapshotter *snapshotter, const struct snapshot_
 void snapshot_after_commit(struct snapshotter *snapshotter, const char *name, const char *key);
 
 /* Clones the tree in parent_dirfd, of a committed snapshot, into dirfd, by its fix-up list where
- * there is one that fits; options have none. As tree_clone otherwise. */
-int snapshot_clone_tree(const struct snapshotter *snapshotter, int parent_dirfd, int dirfd,
-                        const struct tree_clone_options *options,
+ * there is one that fits; options have none. A new list is recorded only if the snapshot is held:
+ * else the tree may be another's by then, and be written. As tree_clone otherwise. */
+int snapshot_clone_tree(const struct snapshotter *snapshotter, int parent_dirfd, bool held,
+                        int dirfd, const struct tree_clone_options *options,
                         struct tree_clone_result *out_result, struct error *error);
 
 /* Records that of a snapshot that was just committed, so that no Prepare has to wait for it. */

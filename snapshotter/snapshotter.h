@@ -102,9 +102,9 @@ int snapshot_view(struct snapshotter *snapshotter, const struct snapshot_request
                   const struct cancel *cancel, struct snapshot_mount *out_mount,
                   struct error *error);
 
-/* ERROR_NOT_FOUND; ERROR_PRECONDITION for a committed or damaged snapshot. If a view's parent has lost
- * the tree that it shows (a power cut soon after the tree was made again, a flush that failed), it
- * gets one again; errors then as for View. */
+/* ERROR_NOT_FOUND; ERROR_PRECONDITION for a committed or damaged snapshot. If a view's parent has
+ * lost the tree that it shows (a power cut soon after the tree was made again, a flush that
+ * failed), it gets one again; errors then as for View. */
 int snapshot_mounts(struct snapshotter *snapshotter, const char *name, const char *key,
                     const struct cancel *cancel, struct snapshot_mount *out_mount,
                     struct error *error);
