@@ -186,6 +186,8 @@ static int make_room(struct making *making, struct error *error)
         if (errno == EXDEV)
             return error_set(error, ERROR_PRECONDITION, "something is mounted there");
     }
+    if (spelling)
+        making->unpacking->touched.lost = true; /* layers know what is there by its own spelling */
     return unpacking_remove(making->unpacking, making->place, making->name, error);
 }
 
@@ -257,6 +259,7 @@ static int check_target(const struct making *making, struct error *error)
     if (!making->unpacking->options->names.allowed)
         return collision_refuse(path, spelled_path, error);
     collision_log(path, spelled_path);
+    making->unpacking->touched.lost = true;
     return 0;
 }
 

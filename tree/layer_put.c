@@ -28,30 +28,53 @@ static int ready_dir(int dirfd, const char *name, struct error *error)
     return clone_ready_dir(fd, error);
 }
 
-/* Removes what goes first, and makes a directory that is an entry. */
-static int make_room(int tree_fd, const struct path_item *item, const struct layer_options *options,
-                     struct error *error)
+static bool is_nowhere(int sys)
+{
+    return sys == ENOENT || sys == ENOTDIR || sys == ELOOP;
+}
+
+/* Removes what goes first; a directory that stays lets things in it go. */
+static int clear_item(int tree_fd, const struct path_item *item,
+                      const struct layer_options *options, struct error *error)
 {
     const char *name = NULL;
+    if (!(item->what & (LAYER_REMOVED | LAYER_DIRECTORY)))
+        return 0;
     if (item->path[0] == '\0')
         return clone_ready_dir(tree_fd, error);
     owned(fd_close) int dirfd = deep_path_open_parent(tree_fd, item->path, &name);
-    if (dirfd < 0 && !(item->what & LAYER_ENTRY) &&
-        (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
-        return 0;
-    if (dirfd < 0)
-        return error_set(error, ERROR_CORRUPT, "the layer does not fit the tree");
-    int code = 0;
-    if (item->what & LAYER_REMOVED)
-        code = tree_remove(dirfd, name, options->cancel, error);
-    return code == 0 && (item->what & LAYER_DIRECTORY) ? ready_dir(dirfd, name, error) : code;
+    if (dirfd >= 0 && (item->what & LAYER_REMOVED))
+        return tree_remove(dirfd, name, options->cancel, error);
+    owned(fd_close) int fd = dirfd < 0 ? -1 : os_open_dir(dirfd, name);
+    if (fd >= 0)
+        return clone_ready_dir(fd, error);
+    return is_nowhere(errno) ? 0 : error_errno(error, "cannot open");
 }
 
-static int make_all_room(int tree_fd, const struct path_list *list,
+/* Makes a directory that is an entry. */
+static int make_item_dir(int tree_fd, const struct path_item *item,
                          const struct layer_options *options, struct error *error)
 {
+    const char *name = NULL;
+    (void) options;
+    if (!(item->what & LAYER_DIRECTORY) || item->path[0] == '\0')
+        return 0;
+    owned(fd_close) int dirfd = deep_path_open_parent(tree_fd, item->path, &name);
+    if (dirfd < 0)
+        return error_set(error, ERROR_CORRUPT, "the layer does not fit the tree");
+    return ready_dir(dirfd, name, error);
+}
+
+typedef int room_step(int tree_fd, const struct path_item *item,
+                      const struct layer_options *options, struct error *error);
+
+static int take_steps(room_step *step, int tree_fd, const struct path_list *list,
+                      const struct layer_options *options, struct error *error)
+{
     for (size_t i = 0; i < list->count; i++) {
-        int code = make_room(tree_fd, &list->items[i], options, error);
+        int code = cancel_requested(options->cancel)
+                       ? error_set(error, ERROR_CANCELLED, "asked to stop")
+                       : step(tree_fd, &list->items[i], options, error);
         if (code == 0)
             continue;
         owned(mem_free) char *path = walk_path_describe(list->items[i].path);
@@ -59,6 +82,15 @@ static int make_all_room(int tree_fd, const struct path_list *list,
         return code;
     }
     return 0;
+}
+
+/* All that goes is gone before anything is made: on a volume that folds names, a later layer may
+ * have made what an earlier one removed, in another spelling. */
+static int make_all_room(int tree_fd, const struct path_list *list,
+                         const struct layer_options *options, struct error *error)
+{
+    int code = take_steps(clear_item, tree_fd, list, options, error);
+    return code == 0 ? take_steps(make_item_dir, tree_fd, list, options, error) : code;
 }
 
 static void close_all(int *fds, size_t count)

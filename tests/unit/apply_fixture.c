@@ -94,7 +94,7 @@ int apply_bytes(struct apply_fixture *fixture)
     int code =
         layer_apply(fixture->root_fd, stream, &fixture->options, &fixture->result, &fixture->error);
     layer_stream_clear(&stream);
-    if (code == 0 && !fixture->without_layer)
+    if (code == 0 && !fixture->without_layer && !fixture->result.touched_lost)
         assert_layer_gives_the_same(fixture, &touched);
     remove_tree(fixture, "before");
     fixture->tar.length = 0;

@@ -21,6 +21,8 @@
 /* More than half of what a list can hold. */
 enum { LONG_PATHS = 7000, LONG_PATH = 4000 };
 
+static const struct volume_fixture *fixture;
+
 static void touch(int dirfd, const char *name)
 {
     owned(fd_close) int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -88,10 +90,59 @@ static void layers_of_more_entries_than_a_list_can_hold_are_put_all_the_same(voi
     fd_close(&fds[1]);
 }
 
+/* A layer that removes or makes one name. */
+static int capture_one(const char *layer, const char *path, bool removed)
+{
+    const struct layer_options options = {0};
+    const struct timestamp since = {0};
+    struct layer_size size;
+    const struct volume_fixture *volume = fixture;
+    owned(path_list_clear) struct path_list changes = PATH_LIST_NULL;
+    owned(fd_close) int tree_fd = fd_open_dir(volume->fd, "tree");
+    if (removed)
+        assert_int_equal(tree_remove(tree_fd, path, NULL, NULL), 0);
+    else
+        fd_close(&(int){fd_make_dir(tree_fd, path, 0755, NULL)});
+    note(&changes, "", 0);
+    note(&changes, path, removed ? LAYER_REMOVED : 0);
+    int fd = fd_make_dir(volume->fd, layer, 0700, NULL);
+    assert_int_equal(layer_capture(tree_fd, fd, &changes, &since, &options, &size, NULL), 0);
+    return fd;
+}
+
+static void a_name_comes_back_in_another_spelling(void **state)
+{
+    fixture = volume_fixture(state);
+    const struct layer_options options = {0};
+    const struct tree_clone_options clone_options = {0};
+    struct tree_clone_result cloned;
+    struct timestamp time;
+    struct error error = {0};
+    owned(mem_free) char *difference = NULL;
+    owned(fd_close) int tree_fd = fd_make_dir(fixture->fd, "tree", 0755, NULL);
+    owned(fd_close) int sub_fd = fd_make_dir(tree_fd, "folder", 0755, NULL);
+    touch(sub_fd, "file");
+    assert_int_equal(
+        tree_clone(fixture->fd, "tree", fixture->fd, "base", &clone_options, &cloned, NULL), 0);
+    int fds[] = {capture_one("one", "folder", true), capture_one("two", "FOLDER", false)};
+    owned(fd_close) int base_fd = fd_open_dir(fixture->fd, "base");
+    if (layers_put(fds, 2, base_fd, &options, &time, &error) != 0)
+        fail_msg("%s", error.message);
+    if (tree_compare(fixture->fd, "tree", fixture->fd, "base", &difference, NULL) != 0)
+        fail_msg("another tree: %s", difference);
+    fd_close(&fds[0]);
+    fd_close(&fds[1]);
+}
+
 int main(void)
 {
+    const struct CMUnitTest folding_tests[] = {
+        VOLUME_TEST(a_name_comes_back_in_another_spelling),
+    };
     const struct CMUnitTest tests[] = {
         VOLUME_TEST(layers_of_more_entries_than_a_list_can_hold_are_put_all_the_same),
     };
-    return cmocka_run_group_tests_name("xfs", tests, volume_fixture_xfs, volume_fixture_unmount);
+    return cmocka_run_group_tests_name("XFS", tests, volume_fixture_xfs, volume_fixture_unmount) +
+           cmocka_run_group_tests_name("a volume that folds names", folding_tests,
+                                       volume_fixture_fold, volume_fixture_unmount);
 }
