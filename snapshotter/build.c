@@ -129,9 +129,7 @@ static int build(const struct chain *chain, const char *key, int dirfd,
                  const struct tree_clone_options *options, struct tree_clone_result *out_result,
                  struct error *error)
 {
-    char name[ID_NAME_SIZE];
-    id_name(chain->base.tree, name);
-    owned(fd_close) int base_fd = fd_open_dir(chain->snapshotter->root->trees_fd, name);
+    owned(fd_close) int base_fd = snapshotter_open_folder(chain->snapshotter, chain->base.tree);
     if (base_fd < 0)
         return error_errno(error, "cannot open the tree of snapshot %s", chain->base.key);
     int rc = snapshot_clone_tree(chain->snapshotter, base_fd, chain->held, dirfd, options,

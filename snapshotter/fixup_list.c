@@ -73,18 +73,11 @@ int snapshot_clone_tree(const struct snapshotter *snapshotter, int parent_dirfd,
     return rc;
 }
 
-static int open_tree_folder(const struct snapshotter *snapshotter, uint64_t tree)
-{
-    char name[ID_NAME_SIZE];
-    id_name(tree, name);
-    return fd_open_dir(snapshotter->root->trees_fd, name);
-}
-
 static void record(const struct snapshotter *snapshotter, uint64_t tree,
                    const struct cancel *cancel)
 {
     owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
-    owned(fd_close) int dirfd = open_tree_folder(snapshotter, tree);
+    owned(fd_close) int dirfd = snapshotter_open_folder(snapshotter, tree);
     if (dirfd >= 0)
         (void) find_list(snapshotter, dirfd, true, cancel, &list);
 }
@@ -136,7 +129,7 @@ void snapshot_drop_fixups(const struct snapshotter *snapshotter, uint64_t tree)
 {
     if (!snapshotter->options.clones_directories)
         return;
-    owned(fd_close) int dirfd = open_tree_folder(snapshotter, tree);
+    owned(fd_close) int dirfd = snapshotter_open_folder(snapshotter, tree);
     if (dirfd >= 0)
         (void) unlinkat(dirfd, list_name, 0);
 }

@@ -29,6 +29,11 @@ struct snapshotter {
     struct cancel stopping;
 };
 
+/* Opens the folder of a tree (-1 and errno on failure), or makes it (an error code). */
+int snapshotter_open_folder(const struct snapshotter *snapshotter, uint64_t tree);
+int snapshotter_make_folder(const struct snapshotter *snapshotter, uint64_t tree,
+                            struct error *error);
+
 /* Moves a tree that nothing names to trash. */
 void snapshotter_trash_tree(struct snapshotter *snapshotter, uint64_t tree);
 

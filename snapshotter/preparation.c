@@ -56,6 +56,14 @@ static struct snapshot_record new_record(const struct snapshot_request *request,
     return record;
 }
 
+/* The parent can be used, and the key is free. */
+static int check_request(struct store_txn *txn, const struct snapshot_request *request,
+                         struct snapshot_record *out_parent, struct error *error)
+{
+    int rc = snapshot_find_parent(txn, request->snapshotter, request->parent, out_parent, error);
+    return rc == 0 ? snapshot_check_free(txn, request->snapshotter, request->key, error) : rc;
+}
+
 int preparation_record(struct store_txn *txn, void *context, struct error *error)
 {
     const struct preparation *preparation = context;
@@ -81,9 +89,7 @@ int preparation_record_view(struct store_txn *txn, void *context, struct error *
     const struct preparation *preparation = context;
     const struct snapshot_request *request = preparation->request;
     owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
-    int rc = snapshot_find_parent(txn, request->snapshotter, request->parent, &parent, error);
-    if (rc == 0)
-        rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
+    int rc = check_request(txn, request, &parent, error);
     if (rc == 0 && !parent.tree)
         return 1;
     if (rc == 0)
@@ -99,9 +105,7 @@ int preparation_record_spare(struct store_txn *txn, void *context, struct error 
     const struct preparation *preparation = context;
     const struct snapshot_request *request = preparation->request;
     owned(snapshot_record_clear) struct snapshot_record parent = SNAPSHOT_RECORD_NULL;
-    int rc = snapshot_find_parent(txn, request->snapshotter, request->parent, &parent, error);
-    if (rc == 0)
-        rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
+    int rc = check_request(txn, request, &parent, error);
     if (rc != 0)
         return rc;
     rc = store_spare_delete(txn, preparation->tree, error);
@@ -114,9 +118,7 @@ static int check_taken_over(struct store_txn *txn, const struct preparation *pre
                             struct snapshot_record *out_parent, struct error *error)
 {
     const struct snapshot_request *request = preparation->request;
-    int rc = snapshot_find_parent(txn, request->snapshotter, request->parent, out_parent, error);
-    if (rc == 0)
-        rc = snapshot_check_free(txn, request->snapshotter, request->key, error);
+    int rc = check_request(txn, request, out_parent, error);
     if (rc == 0)
         rc = store_snapshot_has_children(txn, request->snapshotter, request->parent, error);
     if (rc == 0 && (!snapshot_gives_tree(out_parent) || out_parent->tree != preparation->tree))

@@ -33,9 +33,7 @@ bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name
         return true; /* a refusal is short work */
     if (!record.tree)
         return false;
-    char tree[ID_NAME_SIZE];
-    id_name(record.tree, tree);
-    owned(fd_close) int dirfd = fd_open_dir(snapshotter->root->trees_fd, tree);
+    owned(fd_close) int dirfd = snapshotter_open_folder(snapshotter, record.tree);
     uint64_t max_bytes = snapshotter->options.clones_share_data ? TREE_ANY_BYTES : SMALL_COPY_BYTES;
     return dirfd < 0 || tree_is_small(dirfd, "fs", SMALL_TREE_ENTRIES, max_bytes);
 }
@@ -90,9 +88,7 @@ static int build_tree(struct preparation *preparation, const struct cancel *canc
     if (rc != 0)
         return rc;
     (void) fault_point("prepare.reserved");
-    char name[ID_NAME_SIZE];
-    id_name(preparation->tree, name);
-    owned(fd_close) int dirfd = fd_make_dir(snapshotter->root->trees_fd, name, 0700, error);
+    owned(fd_close) int dirfd = snapshotter_make_folder(snapshotter, preparation->tree, error);
     if (dirfd < 0)
         return dirfd;
     return request->parent[0] ? build_of_parent(preparation, &parent, dirfd, cancel, error)

@@ -32,9 +32,7 @@ static int build(struct snapshotter *snapshotter, const struct rebuilding *rebui
     const struct tree_clone_options options = {.threads = snapshotter->options.clone_threads,
                                                .cancel = cancel};
     struct tree_clone_result result = {0};
-    char name[ID_NAME_SIZE];
-    id_name(rebuilding->tree, name);
-    owned(fd_close) int dirfd = fd_make_dir(snapshotter->root->trees_fd, name, 0700, error);
+    owned(fd_close) int dirfd = snapshotter_make_folder(snapshotter, rebuilding->tree, error);
     if (dirfd < 0)
         return dirfd;
     return snapshot_build(snapshotter, rebuilding->snapshot, dirfd, &options, &result, error);

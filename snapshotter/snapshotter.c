@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "snapshotter/internal.h"
@@ -12,6 +13,21 @@
 
 #define DEFAULT_USAGE_REFRESH_MS 30000
 #define DEFAULT_FLUSH_DELAY_MS 2000
+
+int snapshotter_open_folder(const struct snapshotter *snapshotter, uint64_t tree)
+{
+    char name[ID_NAME_SIZE];
+    id_name(tree, name);
+    return fd_open_dir(snapshotter->root->trees_fd, name);
+}
+
+int snapshotter_make_folder(const struct snapshotter *snapshotter, uint64_t tree,
+                            struct error *error)
+{
+    char name[ID_NAME_SIZE];
+    id_name(tree, name);
+    return fd_make_dir(snapshotter->root->trees_fd, name, 0700, error);
+}
 
 void snapshotter_trash_tree(struct snapshotter *snapshotter, uint64_t tree)
 {

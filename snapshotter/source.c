@@ -53,9 +53,7 @@ int snapshot_find_by_source(struct snapshotter *snapshotter, const char *source,
 
 int snapshot_open_tree(struct snapshotter *snapshotter, uint64_t tree, struct error *error)
 {
-    char name[ID_NAME_SIZE];
-    id_name(tree, name);
-    owned(fd_close) int dirfd = fd_open_dir(snapshotter->root->trees_fd, name);
+    owned(fd_close) int dirfd = snapshotter_open_folder(snapshotter, tree);
     int fd = dirfd < 0 ? -1 : fd_open_dir(dirfd, "fs");
-    return fd < 0 ? error_errno(error, "cannot open the tree %s", name) : fd;
+    return fd < 0 ? error_errno(error, "cannot open the tree %llu", (unsigned long long) tree) : fd;
 }

@@ -126,9 +126,7 @@ static int clone_tree(struct spare_maker *maker, struct making *making, struct e
     struct spare_record *spare = making->spare;
     const struct tree_clone_options options = {.threads = 1, .cancel = &maker->cancel};
     struct tree_clone_result result = {0};
-    char name[ID_NAME_SIZE];
-    id_name(spare->tree, name);
-    owned(fd_close) int dirfd = fd_make_dir(snapshotter->root->trees_fd, name, 0700, error);
+    owned(fd_close) int dirfd = snapshotter_make_folder(snapshotter, spare->tree, error);
     if (dirfd < 0)
         return dirfd;
     spare->clone_epoch = clock_epoch();
@@ -155,11 +153,9 @@ static int make_tree(struct spare_maker *maker, struct making *making, struct er
 
 static bool is_worth_it(const struct snapshotter *snapshotter, const struct snapshot_record *parent)
 {
-    char name[ID_NAME_SIZE];
     if (!parent->tree)
         return true;
-    id_name(parent->tree, name);
-    owned(fd_close) int parent_dirfd = fd_open_dir(snapshotter->root->trees_fd, name);
+    owned(fd_close) int parent_dirfd = snapshotter_open_folder(snapshotter, parent->tree);
     return parent_dirfd < 0 || !tree_is_small(parent_dirfd, "fs", WORTH_ENTRIES, TREE_ANY_BYTES);
 }
 

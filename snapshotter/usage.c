@@ -57,9 +57,7 @@ static bool is_cloned(struct snapshotter *snapshotter, const struct snapshot_rec
 static int walk(struct snapshotter *snapshotter, const struct snapshot_record *record,
                 const struct cancel *cancel, struct snapshot_usage *out_usage, struct error *error)
 {
-    char name[ID_NAME_SIZE];
-    id_name(record->tree, name);
-    owned(fd_close) int dirfd = fd_open_dir(snapshotter->root->trees_fd, name);
+    owned(fd_close) int dirfd = snapshotter_open_folder(snapshotter, record->tree);
     if (dirfd < 0)
         return error_errno(error, "cannot open the tree of snapshot %s", record->key);
     struct tree_usage usage = {0};

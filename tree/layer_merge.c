@@ -61,19 +61,13 @@ static int load(struct merge *merge, const int *layer_dirfds, size_t *inout_coun
     return 0;
 }
 
-static bool is_below(const char *path, const char *dir)
-{
-    size_t length = strlen(dir);
-    return length == 0 || (strncmp(path, dir, length) == 0 && path[length] == '/');
-}
-
 /* 1 + the topmost layer that removed the path or one above it, by the items of the path from begin
  * up to end. */
 static size_t find_level(struct merge *merge, size_t begin, size_t end)
 {
     const struct path_item *items = merge->all.items;
     while (merge->depth > 0 &&
-           !is_below(items[begin].path, items[merge->removals[merge->depth - 1]].path))
+           !path_list_is_below(items[begin].path, items[merge->removals[merge->depth - 1]].path))
         merge->depth--;
     size_t level = merge->depth > 0 ? merge->levels[merge->depth - 1] : 0;
     size_t own = 0;

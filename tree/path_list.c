@@ -130,7 +130,7 @@ void path_list_number_groups(struct path_list *list)
     inode_map_clear(&firsts);
 }
 
-static bool is_below(const char *path, const char *dir)
+bool path_list_is_below(const char *path, const char *dir)
 {
     size_t length = strlen(dir);
     return length == 0 || (strncmp(path, dir, length) == 0 && path[length] == '/');
@@ -143,7 +143,7 @@ size_t path_list_end(const struct path_list *list, size_t place)
     size_t high = list->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (is_below(list->items[middle].path, path))
+        if (path_list_is_below(list->items[middle].path, path))
             low = middle + 1;
         else
             high = middle;

@@ -56,6 +56,9 @@ void path_list_number_groups(struct path_list *list);
 /* The item of this path; false if there is none. */
 bool path_list_find(const struct path_list *list, const char *path, size_t *out_place);
 
+/* True if path is below the directory dir, which is not below itself; all is below "". */
+bool path_list_is_below(const char *path, const char *dir);
+
 /* Behind the last item that is below the one in this place. */
 size_t path_list_end(const struct path_list *list, size_t place);
 
