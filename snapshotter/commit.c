@@ -14,9 +14,8 @@
 struct commit {
     const struct snapshot_request *request;
     const char *active_key;
-    uint64_t generation; /* of the note that the tree is to be flushed */
-    uint64_t tree;       /* out */
-    bool of_unpacker;    /* out */
+    uint64_t tree;    /* out */
+    bool of_unpacker; /* out */
 };
 
 /*
@@ -94,9 +93,9 @@ static int record_commit(struct store_txn *txn, void *context, struct error *err
     record.measured = record.layer != 0; /* when it was made */
     rc = store_snapshot_put(txn, &record, error);
     if (rc == 0 && !on_disk)
-        rc = store_tree_set_unflushed(txn, record.tree, commit->generation, error);
+        rc = store_tree_set_unflushed(txn, record.tree, error);
     if (rc == 0 && !on_disk && record.layer)
-        rc = store_tree_set_unflushed(txn, record.layer, commit->generation, error);
+        rc = store_tree_set_unflushed(txn, record.layer, error);
     return rc;
 }
 
@@ -111,9 +110,7 @@ int snapshot_commit(struct snapshotter *snapshotter, const struct snapshot_reque
     int rc = pins_begin_commit(snapshotter->pins, request->snapshotter, active_key, error);
     if (rc != 0)
         return rc;
-    rc = store_new_id(snapshotter->store, &commit.generation, error);
-    if (rc == 0)
-        rc = store_write(snapshotter->store, record_commit, &commit, error);
+    rc = store_write(snapshotter->store, record_commit, &commit, error);
     pins_decided(snapshotter->pins, request->snapshotter, active_key);
     if (rc != 0)
         return rc;

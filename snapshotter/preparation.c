@@ -80,7 +80,7 @@ int preparation_record(struct store_txn *txn, void *context, struct error *error
     record.clone_epoch = preparation->clone_epoch;
     rc = store_snapshot_put(txn, &record, error);
     if (rc == 0)
-        rc = store_tree_set_unflushed(txn, record.tree, record.tree, error);
+        rc = store_tree_set_unflushed(txn, record.tree, error);
     return rc;
 }
 

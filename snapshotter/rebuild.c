@@ -23,7 +23,7 @@ static int record_rebuilt(struct store_txn *txn, void *context, struct error *er
         return rc < 0 ? rc : 1;
     now.tree = rebuilding->tree;
     rc = store_snapshot_put(txn, &now, error);
-    return rc == 0 ? store_tree_set_unflushed(txn, now.tree, now.tree, error) : rc;
+    return rc == 0 ? store_tree_set_unflushed(txn, now.tree, error) : rc;
 }
 
 static int build(struct snapshotter *snapshotter, const struct rebuilding *rebuilding,

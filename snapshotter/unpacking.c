@@ -86,9 +86,8 @@ static int find_target(struct store_txn *txn, const struct snapshot_unpacking *u
 static int record_flush_state(struct store_txn *txn, const struct snapshot_record *record,
                               bool on_disk, struct error *error)
 {
-    const struct store_unflushed note = {.tree = record->tree, .generation = record->tree};
-    return on_disk ? store_tree_set_flushed(txn, &note, error)
-                   : store_tree_set_unflushed(txn, note.tree, note.generation, error);
+    return on_disk ? store_tree_drop_unflushed(txn, record->tree, error)
+                   : store_tree_set_unflushed(txn, record->tree, error);
 }
 
 /* Something is written from now on. */

@@ -52,9 +52,9 @@ int store_layer_owner(struct store_txn *txn, uint64_t layer, struct snapshot_rec
     return find_owner(txn, TABLE_LAYERS, layer, out_record, error);
 }
 
-int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, uint64_t generation,
-                             struct error *error)
+int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, struct error *error)
 {
+    uint64_t generation = mdb_txn_id(txn->mdb);
     size_t id = tree;
     MDB_val key = value_of(&id, sizeof id);
     MDB_val value = value_of(&generation, sizeof generation);
@@ -92,6 +92,13 @@ int store_tree_list_unflushed(struct store_txn *txn, struct store_unflushed **ou
     return 0;
 }
 
+int store_tree_drop_unflushed(struct store_txn *txn, uint64_t tree, struct error *error)
+{
+    size_t id = tree;
+    MDB_val key = value_of(&id, sizeof id);
+    return store_delete(txn, TABLE_UNFLUSHED, &key, NULL, error);
+}
+
 int store_tree_set_flushed(struct store_txn *txn, const struct store_unflushed *flushed,
                            struct error *error)
 {
@@ -99,9 +106,7 @@ int store_tree_set_flushed(struct store_txn *txn, const struct store_unflushed *
     MDB_val key = value_of(&id, sizeof id);
     MDB_val value;
     int found = store_get(txn, TABLE_UNFLUSHED, &key, &value, error);
-    if (found <= 0)
-        return found;
-    if (read_u64(&value) != flushed->generation)
-        return 0;
-    return store_delete(txn, TABLE_UNFLUSHED, &key, NULL, error);
+    if (found <= 0 || read_u64(&value) != flushed->generation)
+        return found < 0 ? found : 0;
+    return store_tree_drop_unflushed(txn, flushed->tree, error);
 }

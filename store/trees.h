@@ -21,20 +21,21 @@ int store_layer_next(struct store_txn *txn, uint64_t *inout_layer, struct error 
 int store_layer_owner(struct store_txn *txn, uint64_t layer, struct snapshot_record *out_record,
                       struct error *error);
 
-/* Notes that the content of the tree, or layer, must be flushed; generation tells this note from
- * earlier ones. */
-int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, uint64_t generation,
-                             struct error *error);
+/* Notes that the content of the tree, or layer, must be flushed. */
+int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, struct error *error);
 
 struct store_unflushed {
     uint64_t tree;
-    uint64_t generation;
+    uint64_t generation; /* tells this note from an earlier one */
 };
 
 /* All trees and layers to be flushed, in an array that the caller frees. */
 int store_tree_list_unflushed(struct store_txn *txn, struct store_unflushed **out_list,
                               size_t *out_count, struct error *error);
 
-/* Takes the note back unless a newer one has replaced it. */
+/* Takes a note that was listed back unless a newer one has replaced it. */
 int store_tree_set_flushed(struct store_txn *txn, const struct store_unflushed *flushed,
                            struct error *error);
+
+/* Takes any note back. */
+int store_tree_drop_unflushed(struct store_txn *txn, uint64_t tree, struct error *error);

@@ -341,7 +341,7 @@ static void a_missing_tree_is_said_and_not_served(void **state)
 
 static int note_image(struct store_txn *txn, void *context, struct error *error)
 {
-    return store_tree_set_unflushed(txn, *(const uint64_t *) context, 999999, error);
+    return store_tree_set_unflushed(txn, *(const uint64_t *) context, error);
 }
 
 /* As if the machine had gone down before the flush of the commit. */

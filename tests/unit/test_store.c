@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
 #include "base/fd.h"
 #include "store/internal.h"
 #include "store/trees.h"
@@ -353,42 +354,48 @@ static void a_reboot_is_noticed_until_it_is_noted(void **state)
     }
 }
 
-struct note {
-    uint64_t tree;
-    uint64_t generation;
-    bool flushed;
-};
-
-static int run_note(struct store_txn *txn, void *context, struct error *error)
+static int note(struct store_txn *txn, void *context, struct error *error)
 {
-    const struct note *note = context;
-    struct store_unflushed unflushed = {note->tree, note->generation};
-    return note->flushed ? store_tree_set_flushed(txn, &unflushed, error)
-                         : store_tree_set_unflushed(txn, note->tree, note->generation, error);
+    return store_tree_set_unflushed(txn, *(const uint64_t *) context, error);
 }
 
-static size_t count_unflushed(struct store *store)
+static int take_back(struct store_txn *txn, void *context, struct error *error)
+{
+    return store_tree_set_flushed(txn, context, error);
+}
+
+static int drop(struct store_txn *txn, void *context, struct error *error)
+{
+    return store_tree_drop_unflushed(txn, *(const uint64_t *) context, error);
+}
+
+/* The only one, or one of no tree. */
+static struct store_unflushed listed_note(struct store *store)
 {
     owned(store_read_end) struct store_txn txn = STORE_TXN_NULL;
-    struct store_unflushed *list = NULL;
+    owned(mem_free) struct store_unflushed *list = NULL;
     size_t count = 0;
     assert_int_equal(store_read_begin(store, &txn, NULL), 0);
     assert_int_equal(store_tree_list_unflushed(&txn, &list, &count, NULL), 0);
-    free(list);
-    return count;
+    assert_true(count <= 1);
+    return count == 1 ? list[0] : (struct store_unflushed){0};
 }
 
 static void a_newer_note_is_not_taken_back_by_an_older_flush(void **state)
 {
     (void) state;
+    uint64_t tree = 5;
     struct store *store = open_store(0, "");
-    struct note notes[] = {{5, 1, false}, {5, 2, false}, {5, 1, true}};
-    for (size_t i = 0; i < 3; i++)
-        assert_int_equal(store_write(store, run_note, &notes[i], NULL), 0);
-    assert_int_equal(count_unflushed(store), 1);
-    struct note last = {5, 2, true};
-    assert_int_equal(store_write(store, run_note, &last, NULL), 0);
-    assert_int_equal(count_unflushed(store), 0);
+    assert_int_equal(store_write(store, note, &tree, NULL), 0);
+    struct store_unflushed old = listed_note(store);
+    assert_int_equal(store_write(store, drop, &tree, NULL), 0);
+    assert_int_equal(listed_note(store).tree, 0);
+    assert_int_equal(store_write(store, note, &tree, NULL), 0);
+    assert_int_equal(store_write(store, take_back, &old, NULL), 0);
+    struct store_unflushed new = listed_note(store);
+    assert_int_equal(new.tree, tree);
+    assert_int_equal(store_write(store, take_back, &new, NULL), 0);
+    assert_int_equal(listed_note(store).tree, 0);
     store_close(store);
 }
 

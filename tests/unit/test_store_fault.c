@@ -30,7 +30,7 @@ static struct store *open_store(enum store_locks locks)
 
 static int note_tree(struct store_txn *txn, void *context, struct error *error)
 {
-    return store_tree_set_unflushed(txn, *(const uint64_t *) context, 1, error);
+    return store_tree_set_unflushed(txn, *(const uint64_t *) context, error);
 }
 
 static int note(struct store *store, uint64_t tree, struct error *error)
