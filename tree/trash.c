@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/cancel.h"
 #include "base/cleanup.h"
@@ -16,7 +18,12 @@
 #include "base/thread.h"
 #include "tree/tree.h"
 
-#define RETRY_MS 60000
+enum {
+    RETRY_MS = 60000,
+    QUIET_MS = 50,          /* without a removal */
+    QUIET_WITHIN_MS = 1000, /* it begins then, whoever removes */
+    ROOM_TRIES = 50
+};
 
 struct trash {
     int trash_fd;
@@ -47,16 +54,36 @@ static bool delete_all(int trash_fd, const struct cancel *cancel)
     return left;
 }
 
-/* Waits for work, or, while something was left over, for the time to try it again. */
+/* Until there is work or the time is over. The lock is held. */
+static bool await_work(struct trash *trash, const struct timespec *deadline)
+{
+    int rc = 0;
+    while (!trash->work && rc == 0)
+        rc = deadline ? pthread_cond_timedwait(&trash->wake, &trash->lock, deadline)
+                      : pthread_cond_wait(&trash->wake, &trash->lock);
+    bool work = trash->work;
+    trash->work = false;
+    return work;
+}
+
+/* Deleting slows down those who remove more: it waits until they have done. */
+static void await_quiet(struct trash *trash)
+{
+    int64_t latest_ms = clock_monotonic_ms() + QUIET_WITHIN_MS;
+    struct timespec deadline;
+    do
+        deadline = clock_deadline(QUIET_MS);
+    while (await_work(trash, &deadline) && !cancel_requested(&trash->stopping) &&
+           clock_monotonic_ms() < latest_ms);
+}
+
+/* While something was left over, it is tried again after a while. */
 static void wait_for_work(struct trash *trash, bool left)
 {
-    struct timespec deadline = clock_deadline(RETRY_MS);
-    int rc = 0;
+    struct timespec retry = clock_deadline(RETRY_MS);
     (void) pthread_mutex_lock(&trash->lock);
-    while (!trash->work && rc == 0)
-        rc = left ? pthread_cond_timedwait(&trash->wake, &trash->lock, &deadline)
-                  : pthread_cond_wait(&trash->wake, &trash->lock);
-    trash->work = false;
+    if (await_work(trash, left ? &retry : NULL) && !cancel_requested(&trash->stopping))
+        await_quiet(trash);
     (void) pthread_mutex_unlock(&trash->lock);
 }
 
@@ -104,11 +131,32 @@ void trash_close(struct trash *trash)
     free(trash);
 }
 
+/* The trash's folder needs another block, and there is none. A file can go at once; for a directory
+ * there is room when something that is in the trash has gone. */
+static int put_without_room(struct trash *trash, int dirfd, const char *name,
+                            const char *trash_name)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    int result = unlinkat(dirfd, name, 0);
+    if (result == 0 || errno == ENOENT)
+        return 0;
+    trash_hurry(trash);
+    errno = ENOSPC;
+    for (int i = 0; i < ROOM_TRIES && result != 0 && errno == ENOSPC; i++) {
+        (void) nanosleep(&pause, NULL);
+        result = renameat(dirfd, name, trash->trash_fd, trash_name);
+    }
+    return result;
+}
+
 void trash_put(struct trash *trash, int dirfd, const char *name, uint64_t id)
 {
     char trash_name[ID_NAME_SIZE];
     id_name(id, trash_name);
-    if (renameat(dirfd, name, trash->trash_fd, trash_name) != 0 && errno != ENOENT)
+    int result = renameat(dirfd, name, trash->trash_fd, trash_name);
+    if (result != 0 && errno == ENOSPC)
+        result = put_without_room(trash, dirfd, name, trash_name);
+    if (result != 0 && errno != ENOENT)
         log_warn("cannot move %s to trash (errno %d): the next start will", name, errno);
     trash_wake(trash);
 }
