@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+
+enum { CANCEL_NOTICED_MS = 200 };
 
 /* As many as there are requests under way: a list is enough. */
 struct pin {
@@ -13,6 +16,7 @@ struct pin {
     char *key;
     bool reserved;
     bool deciding;         /* a Remove or Commit of it is under way */
+    bool rebuilding;       /* its tree is being made; held as well */
     struct cancel *writer; /* of the Apply that writes there, or NULL */
     unsigned held;
     unsigned waiting; /* keeps the entry while somebody waits for it */
@@ -144,6 +148,34 @@ bool pins_is_held(struct pins *pins, const char *snapshotter, const char *key)
     bool held = pin && pin->held > 0;
     (void) pthread_mutex_unlock(&pins->lock);
     return held;
+}
+
+int pins_begin_rebuild(struct pins *pins, const char *snapshotter, const char *key,
+                       const struct cancel *cancel, struct error *error)
+{
+    struct pin *pin = lock_decided(pins, snapshotter, key);
+    pin->held++;
+    while (pin->rebuilding && !cancel_requested(cancel)) {
+        struct timespec soon = clock_deadline(CANCEL_NOTICED_MS);
+        (void) pthread_cond_timedwait(&pins->changed, &pins->lock, &soon);
+    }
+    bool mine = !pin->rebuilding;
+    if (mine)
+        pin->rebuilding = true;
+    (void) pthread_mutex_unlock(&pins->lock);
+    if (mine)
+        return 0;
+    pins_unhold(pins, snapshotter, key);
+    return error_set(error, ERROR_CANCELLED, "the client has gone");
+}
+
+void pins_end_rebuild(struct pins *pins, const char *snapshotter, const char *key)
+{
+    (void) pthread_mutex_lock(&pins->lock);
+    find(pins, snapshotter, key)->rebuilding = false;
+    (void) pthread_cond_broadcast(&pins->changed);
+    (void) pthread_mutex_unlock(&pins->lock);
+    pins_unhold(pins, snapshotter, key);
 }
 
 int pins_write(struct pins *pins, const char *snapshotter, const char *key, struct cancel *cancel,

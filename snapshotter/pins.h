@@ -10,7 +10,7 @@
  * What requests under way need to stay (invariant 4), in memory: keys that are reserved for a
  * Prepare, snapshots that are being read (cloned, compared), and active ones into which a layer is
  * being unpacked. Thread-safe; waits only while a Remove or Commit of the same key is decided,
- * which takes one transaction.
+ * which takes one transaction, or where it says so.
  */
 struct pins;
 
@@ -27,6 +27,12 @@ bool pins_is_reserved(struct pins *pins, const char *snapshotter, const char *ke
 void pins_hold(struct pins *pins, const char *snapshotter, const char *key);
 void pins_unhold(struct pins *pins, const char *snapshotter, const char *key);
 bool pins_is_held(struct pins *pins, const char *snapshotter, const char *key);
+
+/* As pins_hold, for one at a time: waits until its tree is made by whoever does so already.
+ * ERROR_CANCELLED if it was cancelled meanwhile; else it ends by pins_end_rebuild. */
+int pins_begin_rebuild(struct pins *pins, const char *snapshotter, const char *key,
+                       const struct cancel *cancel, struct error *error);
+void pins_end_rebuild(struct pins *pins, const char *snapshotter, const char *key);
 
 /* Keeps the snapshot from being committed until pins_unwrite; a removal requests the cancel and
  * goes on. ERROR_PRECONDITION if somebody else writes there. Returns as pins_hold does. */

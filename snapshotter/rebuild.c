@@ -12,15 +12,14 @@ struct rebuilding {
     uint64_t tree;
 };
 
-/* 1 if another has been faster. */
 static int record_rebuilt(struct store_txn *txn, void *context, struct error *error)
 {
     const struct rebuilding *rebuilding = context;
     const struct snapshot_record *snapshot = rebuilding->snapshot;
     owned(snapshot_record_clear) struct snapshot_record now = SNAPSHOT_RECORD_NULL;
     int rc = snapshot_find_parent(txn, snapshot->snapshotter, snapshot->key, &now, error);
-    if (rc != 0 || now.tree)
-        return rc < 0 ? rc : 1;
+    if (rc != 0)
+        return rc;
     now.tree = rebuilding->tree;
     rc = store_snapshot_put(txn, &now, error);
     return rc == 0 ? store_tree_set_unflushed(txn, now.tree, error) : rc;
@@ -57,14 +56,16 @@ static int rebuild_held(struct snapshotter *snapshotter, const char *name, const
         snapshotter_trash_tree(snapshotter, rebuilding.tree);
     else
         flusher_wake(snapshotter->flusher);
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
 int snapshot_rebuild(struct snapshotter *snapshotter, const char *name, const char *key,
                      const struct cancel *cancel, struct error *error)
 {
-    pins_hold(snapshotter->pins, name, key);
-    int rc = rebuild_held(snapshotter, name, key, cancel, error);
-    pins_unhold(snapshotter->pins, name, key);
+    int rc = pins_begin_rebuild(snapshotter->pins, name, key, cancel, error);
+    if (rc != 0)
+        return rc;
+    rc = rebuild_held(snapshotter, name, key, cancel, error);
+    pins_end_rebuild(snapshotter->pins, name, key);
     return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,6 +122,38 @@ static void a_view_survives_the_loss_of_a_tree_that_can_be_made_again(void **sta
     assert_true(has_file(mount.source, "one"));
 }
 
+static void *look(void *key)
+{
+    owned(snapshot_mount_clear) struct snapshot_mount mount = SNAPSHOT_MOUNT_NULL;
+    return view(key, "top", &mount) == 0 && has_file(mount.source, "one") ? key : NULL;
+}
+
+static uint64_t new_id(void)
+{
+    uint64_t id = 0;
+    assert_int_equal(store_new_id(snapshots.store, &id, NULL), 0);
+    return id;
+}
+
+static void a_crowd_of_views_has_the_tree_made_once(void **state)
+{
+    static char keys[][8] = {"view-1", "view-2", "view-3", "view-4", "view-5", "view-6"};
+    enum { CROWD = sizeof keys / sizeof keys[0] };
+    pthread_t threads[CROWD];
+    (void) state;
+    make_layered();
+    take_over("extract-2", "top");
+    uint64_t before = new_id();
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, look, keys[i]), 0);
+    for (int i = 0; i < CROWD; i++) {
+        void *result = NULL;
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_ptr_equal(result, keys[i]);
+    }
+    assert_int_equal(new_id(), before + 2); /* one for the tree */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +163,7 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_view_survives_the_loss_of_a_tree_that_can_be_made_again,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_crowd_of_views_has_the_tree_made_once, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

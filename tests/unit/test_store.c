@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "base/mem.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "store/internal.h"
 #include "store/trees.h"
 #include "tests/unit/meta_tables.h"
