@@ -137,6 +137,9 @@ func TestMachineWork(t *testing.T) {
 		defer lock.Unlock()
 		_, err := fmt.Fprintf(line, format+"\n", args...)
 		if err == nil {
+			err = unix.EINTR // which Go's own signals cause, too
+		}
+		for err == unix.EINTR {
 			err = unix.IoctlSetInt(int(line.Fd()), unix.TCSBRK, 1) // tcdrain
 		}
 		if err != nil {
