@@ -69,6 +69,13 @@ int clone_entry(struct clone *clone, const struct clone_origin *origin, int dirf
 int clone_dir_attributes(struct clone *clone, const struct clone_origin *origin, int target_fd,
                          bool is_root, struct error *error);
 
+/* Whether a directory, which origin is, has nothing beyond its mode, owner and times, as far as
+ * clones keep it: 1, 0 or an error code. */
+int clone_dir_is_plain(const struct clone_origin *origin, struct error *error);
+
+/* Gives the directory fd, which has mode 0700, those attributes of such a one. */
+int clone_plain_dir_attributes(const struct os_stat *stat, int fd, struct error *error);
+
 /* Makes the new file name in dirfd, mode 0600, that shares all data of source, and opens it for
  * reading and writing. 1, or 0 and errno if that is not possible here (EINVAL: not for this file),
  * -1 and errno on other failures; then nothing is left. */

@@ -338,6 +338,21 @@ int clone_dir_attributes(struct clone *clone, const struct clone_origin *origin,
     return set_attributes(origin->fd, target_fd, ALL_ATTRIBUTES, !is_root, error);
 }
 
+/* None that has a birth time is. */
+int clone_dir_is_plain(const struct clone_origin *origin, struct error *error)
+{
+    (void) origin;
+    (void) error;
+    return 0;
+}
+
+int clone_plain_dir_attributes(const struct os_stat *stat, int fd, struct error *error)
+{
+    (void) stat;
+    (void) fd;
+    return error_set(error, ERROR_UNIMPLEMENTED, "no directory is plain here");
+}
+
 /* Takes away what came along with the data: a file of ours has none of it. */
 static int make_plain(int dirfd, const char *name)
 {

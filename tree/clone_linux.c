@@ -158,6 +158,16 @@ static int share_or_copy(struct clone *clone, const struct clone_origin *origin,
     return clone_copy(origin->fd, target_fd, size, clone->cancel, &clone->bytes_copied, error);
 }
 
+static int set_mode_and_times(const struct os_stat *stat, int fd, mode_t made_mode,
+                              struct error *error)
+{
+    if ((stat->mode & all_mode_bits) != made_mode && fchmod(fd, stat->mode & all_mode_bits) != 0)
+        return error_errno(error, "cannot set the mode");
+    if (futimens(fd, (struct timespec[]){stat->atime, stat->mtime}) != 0)
+        return error_errno(error, "cannot set the times");
+    return 0;
+}
+
 /*
  * Attributes of what is open as fd and was made with made_mode. The order is forced: chown drops
  * set-id bits and file capabilities, and an immutable inode takes no change at all.
@@ -172,12 +182,10 @@ static int set_attributes(struct clone *clone, const struct clone_origin *origin
     int code = xattr_names_read(&names, origin->fd, error);
     if (code == 0)
         code = xattr_copy(&names, origin->fd, fd, error);
+    if (code == 0)
+        code = set_mode_and_times(stat, fd, made_mode, error);
     if (code != 0)
         return code;
-    if ((stat->mode & all_mode_bits) != made_mode && fchmod(fd, stat->mode & all_mode_bits) != 0)
-        return error_errno(error, "cannot set the mode");
-    if (futimens(fd, (struct timespec[]){stat->atime, stat->mtime}) != 0)
-        return error_errno(error, "cannot set the times");
     if (with_flags && stat->flags && os_change_flags(fd, stat->flags, true) != 0)
         return error_errno(error, "cannot set the inode flags");
     return 0;
@@ -259,6 +267,20 @@ int clone_dir_attributes(struct clone *clone, const struct clone_origin *origin,
     mode_t made_mode =
         is_root ? owner_permissions : making_mode(&origin->stat) & clone->made_mode_mask;
     return set_attributes(clone, origin, target_fd, made_mode, !is_root, error);
+}
+
+int clone_dir_is_plain(const struct clone_origin *origin, struct error *error)
+{
+    owned(xattr_names_clear) struct xattr_names names = {0};
+    int code = xattr_names_read(&names, origin->fd, error);
+    return code != 0 ? code : origin->stat.flags == 0 && names.length == 0;
+}
+
+int clone_plain_dir_attributes(const struct os_stat *stat, int fd, struct error *error)
+{
+    if (fchown(fd, stat->uid, stat->gid) != 0)
+        return error_errno(error, "cannot set the owner");
+    return set_mode_and_times(stat, fd, owner_permissions, error);
 }
 
 /* No call of Linux does. */

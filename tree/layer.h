@@ -11,12 +11,12 @@
 
 /*
  * A layer: the difference between a tree and the one that it began as, in a folder of its own: "fs"
- * has clones of what was made or changed, at the paths that it has in the tree, and "manifest"
- * tells the net state of each path. What is put onto a clone of the earlier tree gives the later
- * one, by invariant 7 of clones. A layer never changes.
+ * has clones of what was made or changed, "folders" the attributes of plain directories, and
+ * "manifest" tells the net state of each path and where its entry is (docs/FORMAT.md). What is put
+ * onto a clone of the earlier tree gives the later one, by invariant 7 of clones. A layer never
+ * changes.
  *
- * The bits of an item in the manifest. A directory that is no item has not changed; fs has it all
- * the same if something below it is one.
+ * The bits of an item in the manifest. A directory that is no item has not changed.
  */
 enum {
     LAYER_ENTRY = 1,    /* there is something: made, or changed */
@@ -50,12 +50,9 @@ int layer_capture(int tree_fd, int layer_dirfd, struct path_list *changes,
  * Puts layers, given by their folders, the lowest first, onto the tree, a clone of the tree below
  * the lowest: in one pass, so that what a later layer has again is made once, or in several if they
  * have more entries than a list can hold. Answers as tree_clone_result when that was done.
- * ERROR_CORRUPT for a manifest that is missing or damaged, or a layer that does not fit the tree;
- * else as layer_capture.
+ * ERROR_CORRUPT for a manifest or folders that are missing or damaged, or a layer that does not fit
+ * the tree; else as layer_capture.
  */
 int layers_put(const int *layer_dirfds, size_t count, int tree_fd,
                const struct layer_options *options, struct timestamp *out_time,
                struct error *error);
-
-/* True if the folder has a manifest that is whole. */
-bool layer_is_whole(int layer_dirfd);

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdatomic.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fault.h"
 #include "base/fd.h"
-#include "base/mem.h"
 #include "tree/deep_path.h"
 #include "tree/layer_internal.h"
 #include "tree/list_pass.h"
@@ -105,71 +101,6 @@ static struct layer_size add_up(struct path_list *changes)
     return size;
 }
 
-static int make_dir(int root_fd, const char *path, struct error *error)
-{
-    const char *name = NULL;
-    owned(fd_close) int dirfd = deep_path_open_parent(root_fd, path, &name);
-    if (dirfd < 0)
-        return error_errno(error, "cannot open a directory of the layer");
-    return mkdirat(dirfd, name, 0700) == 0 || errno == EEXIST
-               ? 0
-               : error_errno(error, "cannot make a directory of the layer");
-}
-
-/* Makes the directories on the way to path, of length bytes, that known, the last one, has not. */
-static int make_way(int root_fd, const char *path, size_t length, const char *known,
-                    struct error *error)
-{
-    int code = 0;
-    for (size_t end = 1; code == 0 && end <= length; end++) {
-        bool is_end = end == length || path[end] == '/';
-        if (!is_end || (strncmp(path, known, end) == 0 && (known[end] == '/' || !known[end])))
-            continue;
-        owned(mem_free) char *part = mem_strndup(path, end);
-        code = make_dir(root_fd, part, error);
-    }
-    return code;
-}
-
-/* In the order of the list, so that a directory comes before what is in it. */
-static int make_dirs(int root_fd, const struct path_list *changes, struct error *error)
-{
-    owned(mem_free) char *known = mem_strdup("");
-    int code = 0;
-    for (size_t i = 0; code == 0 && i < changes->count; i++) {
-        const struct path_item *item = &changes->items[i];
-        const char *slash = strrchr(item->path, '/');
-        size_t length = item->what & LAYER_DIRECTORY ? strlen(item->path)
-                        : slash                      ? (size_t) (slash - item->path)
-                                                     : 0;
-        if (!(item->what & LAYER_ENTRY) ||
-            (strncmp(known, item->path, length) == 0 && !known[length]))
-            continue;
-        code = make_way(root_fd, item->path, length, known, error);
-        if (length == 0)
-            continue;
-        mem_free(&known);
-        known = mem_strndup(item->path, length);
-    }
-    return code;
-}
-
-static int copy_files(int tree_fd, int layer_dirfd, const struct path_list *changes,
-                      const struct layer_options *options, struct error *error)
-{
-    struct layer_copy copy = {.list = changes,
-                              .source_fds = &tree_fd,
-                              .clone = {.cancel = options->cancel},
-                              .options = options};
-    owned(fd_close) int root_fd =
-        clone_make_root(&copy.clone, layer_dirfd, layer_files_name, error);
-    if (root_fd < 0)
-        return root_fd;
-    copy.target_fd = root_fd;
-    int code = make_dirs(root_fd, changes, error);
-    return code == 0 ? layer_copy_run(&copy, error) : code;
-}
-
 int layer_capture(int tree_fd, int layer_dirfd, struct path_list *changes,
                   const struct timestamp *since, const struct layer_options *options,
                   struct layer_size *out_size, struct error *error)
@@ -192,7 +123,7 @@ int layer_capture(int tree_fd, int layer_dirfd, struct path_list *changes,
     if (has_other_names(changes))
         return 1;
     *out_size = add_up(changes);
-    code = copy_files(tree_fd, layer_dirfd, changes, options, error);
+    code = layer_keep(tree_fd, layer_dirfd, changes, options, error);
     return code == 0 ? path_list_save(changes, layer_magic, layer_dirfd, layer_manifest_name, error)
                      : code;
 }

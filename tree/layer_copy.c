@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "tree/clone.h"
 #include "tree/deep_path.h"
 #include "tree/layer_internal.h"
 #include "tree/list_pass.h"
 
-const char layer_files_name[] = "fs";
-const char layer_manifest_name[] = "manifest";
-const char layer_magic[] = "clonefs layer 1";
-
-static int missing(struct error *error)
-{
-    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV)
-        return error_set(error, ERROR_CORRUPT, "the layer does not fit the tree");
-    return error_errno(error, "cannot open");
-}
+/* The entries of layers on their way into a tree. */
+struct copying {
+    const struct path_list *list;
+    const struct layer_source *sources;
+    int tree_fd;
+    struct clone clone;
+};
 
 static bool is_entry(const struct path_item *item)
 {
@@ -34,73 +28,82 @@ static bool is_first(const struct path_item *item, size_t place)
 
 static int copy_entry(void *context, size_t place, struct error *error)
 {
-    struct layer_copy *copy = context;
-    const struct path_item *item = &copy->list->items[place];
+    struct copying *copying = context;
+    const struct path_item *item = &copying->list->items[place];
+    int entries_fd = copying->sources[item->entries].fd;
+    char number[LAYER_ENTRY_NAME_SIZE];
     const char *name = NULL;
-    struct os_stat found;
     if (!is_entry(item) || !is_first(item, place))
         return 0;
-    owned(fd_close) int source_dirfd =
-        deep_path_open_parent(copy->source_fds[item->entries], item->path, &name);
-    owned(fd_close) int dirfd = deep_path_open_parent(copy->target_fd, item->path, &name);
-    if (source_dirfd < 0 || dirfd < 0 || os_stat_at(source_dirfd, name, &found) != 0)
-        return missing(error);
-    owned(clone_origin_close) struct clone_origin origin = {.fd = -1};
-    int code = clone_origin_open(&origin, source_dirfd, name, (int) IFTODT(found.mode), error);
-    return code == 0 ? clone_entry(&copy->clone, &origin, dirfd, name, true, error) : code;
+    owned(fd_close) int dirfd = deep_path_open_parent(copying->tree_fd, item->path, &name);
+    return dirfd < 0 ? layer_missing(error)
+                     : layer_clone_entry(&copying->clone, entries_fd,
+                                         layer_entry_name(item, number), dirfd, name, error);
 }
 
 static int link_entry(void *context, size_t place, struct error *error)
 {
-    const struct layer_copy *copy = context;
-    const struct path_list *list = copy->list;
+    const struct copying *copying = context;
+    const struct path_list *list = copying->list;
     const struct path_item *item = &list->items[place];
     const char *first_name = NULL;
     const char *name = NULL;
     if (!is_entry(item) || is_first(item, place))
         return 0;
     owned(fd_close) int first_dirfd =
-        deep_path_open_parent(copy->target_fd, list->items[item->group - 1].path, &first_name);
-    owned(fd_close) int dirfd = deep_path_open_parent(copy->target_fd, item->path, &name);
+        deep_path_open_parent(copying->tree_fd, list->items[item->group - 1].path, &first_name);
+    owned(fd_close) int dirfd = deep_path_open_parent(copying->tree_fd, item->path, &name);
     if (first_dirfd < 0 || dirfd < 0)
-        return missing(error);
+        return layer_missing(error);
     return linkat(first_dirfd, first_name, dirfd, name, 0) == 0
                ? 0
                : error_errno(error, "cannot link to the first name of this file");
 }
 
-static int open_dir(int root_fd, const struct path_item *item)
+static int copy_dir_attributes(struct copying *copying, const struct path_item *item, int fd,
+                               struct error *error)
 {
-    owned(mem_free) char *path = mem_strdup(item->path);
-    return deep_path_open(root_fd, path);
+    char number[LAYER_ENTRY_NAME_SIZE];
+    const struct layer_source *source = &copying->sources[item->entries];
+    owned(clone_origin_close) struct clone_origin origin = {.fd = -1};
+    if (item->what & LAYER_PLAIN) {
+        layer_folders_get(&source->folders, item->bytes, &origin.stat);
+        return clone_plain_dir_attributes(&origin.stat, fd, error);
+    }
+    origin.fd = os_open_dir(source->fd, layer_entry_name(item, number));
+    if (origin.fd < 0)
+        return layer_missing(error);
+    if (os_stat(origin.fd, &origin.stat) != 0)
+        return error_errno(error, "cannot read the attributes");
+    return clone_dir_attributes(&copying->clone, &origin, fd, item->path[0] == '\0', error);
 }
 
 static int set_dir_attributes(void *context, size_t place, struct error *error)
 {
-    struct layer_copy *copy = context;
-    const struct path_item *item = &copy->list->items[place];
+    struct copying *copying = context;
+    const struct path_item *item = &copying->list->items[place];
     if (!(item->what & LAYER_DIRECTORY))
         return 0;
-    owned(clone_origin_close) struct clone_origin origin = {
-        .fd = open_dir(copy->source_fds[item->entries], item)};
-    owned(fd_close) int fd = open_dir(copy->target_fd, item);
-    if (origin.fd < 0 || fd < 0)
-        return missing(error);
-    if (os_stat(origin.fd, &origin.stat) != 0)
-        return error_errno(error, "cannot read the attributes");
-    return clone_dir_attributes(&copy->clone, &origin, fd, item->path[0] == '\0', error);
+    owned(mem_free) char *path = mem_strdup(item->path);
+    owned(fd_close) int fd = deep_path_open(copying->tree_fd, path);
+    return fd < 0 ? layer_missing(error) : copy_dir_attributes(copying, item, fd, error);
 }
 
-int layer_copy_run(struct layer_copy *copy, struct error *error)
+int layer_copy(const struct path_list *list, const struct layer_source *sources, int tree_fd,
+               const struct layer_options *options, struct error *error)
 {
     static list_pass_step *const steps[] = {copy_entry, link_entry, set_dir_attributes};
-    struct list_pass pass = {.list = copy->list,
-                             .context = copy,
-                             .threads = walk_thread_limit(copy->options->threads),
-                             .cancel = copy->options->cancel,
+    struct copying copying = {.list = list,
+                              .sources = sources,
+                              .tree_fd = tree_fd,
+                              /* 0700: of directories, and what no umask takes away */
+                              .clone = {.cancel = options->cancel, .made_mode_mask = 0700}};
+    struct list_pass pass = {.list = list,
+                             .context = &copying,
+                             .threads = walk_thread_limit(options->threads),
+                             .cancel = options->cancel,
                              .fault = "layer.entry"};
     int code = 0;
-    copy->clone.made_mode_mask = 0700; /* of directories, and what no umask takes away */
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && code == 0; i++) {
         pass.step = steps[i];
         code = list_pass_run(&pass, error);

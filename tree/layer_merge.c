@@ -37,7 +37,6 @@ static void add_layer(struct merge *merge, const struct path_list *layer, size_t
     for (size_t i = 0; i < layer->count; i++) {
         struct path_item item = layer->items[i];
         item.entries = place;
-        item.bytes = 0;
         if (item.group > 0)
             item.group += place * ((uint64_t) PATH_LIST_MAX + 1);
         (void) path_list_add(&merge->all, &item); /* fits */
@@ -46,12 +45,13 @@ static void add_layer(struct merge *merge, const struct path_list *layer, size_t
 
 /* The first one always fits: it is such a list itself. */
 static int load(struct merge *merge, const int *layer_dirfds, size_t *inout_count,
-                struct error *error)
+                struct layer_source *sources, struct error *error)
 {
     for (size_t i = 0; i < *inout_count; i++) {
         owned(path_list_clear) struct path_list layer = PATH_LIST_NULL;
-        if (!path_list_load(&layer, layer_magic, layer_dirfds[i], layer_manifest_name))
-            return error_set(error, ERROR_CORRUPT, "the manifest of a layer is missing or damaged");
+        if (!layer_load(layer_dirfds[i], &layer, &sources[i].folders))
+            return error_set(error, ERROR_CORRUPT,
+                             "the manifest of a layer, or its folders, are missing or damaged");
         if (!fits(&merge->all, &layer)) {
             *inout_count = i;
             break;
@@ -93,6 +93,7 @@ static void merge_path(struct merge *merge, size_t begin, size_t end)
         result.what = (result.what & LAYER_REMOVED) | items[i].what;
         result.entries = items[i].entries;
         result.group = items[i].group;
+        result.bytes = items[i].bytes;
     }
     if (result.what != 0)
         (void) path_list_add(merge->merged, &result); /* fits, as all did */
@@ -111,12 +112,12 @@ static void merge_all(struct merge *merge)
     }
 }
 
-int layer_merge(const int *layer_dirfds, size_t *inout_count, struct path_list *out_list,
-                struct error *error)
+int layer_merge(const int *layer_dirfds, size_t *inout_count, struct layer_source *sources,
+                struct path_list *out_list, struct error *error)
 {
     owned(path_list_clear) struct path_list merged = PATH_LIST_NULL;
     owned(merge_clear) struct merge merge = {.merged = &merged};
-    int code = load(&merge, layer_dirfds, inout_count, error);
+    int code = load(&merge, layer_dirfds, inout_count, sources, error);
     if (code != 0)
         return code;
     path_list_order(&merge.all);

@@ -10,12 +10,6 @@
 #include "tree/layer_internal.h"
 #include "tree/tree.h"
 
-bool layer_is_whole(int layer_dirfd)
-{
-    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
-    return path_list_load(&list, layer_magic, layer_dirfd, layer_manifest_name);
-}
-
 static int ready_dir(int dirfd, const char *name, struct error *error)
 {
     if (mkdirat(dirfd, name, 0700) != 0 && errno != EEXIST)
@@ -93,42 +87,47 @@ static int make_all_room(int tree_fd, const struct path_list *list,
     return code == 0 ? take_steps(make_item_dir, tree_fd, list, options, error) : code;
 }
 
-static void close_all(int *fds, size_t count)
+static void close_sources(struct layer_source *sources, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        fd_close(&fds[i]);
+    for (size_t i = 0; i < count; i++) {
+        fd_close(&sources[i].fd);
+        layer_folders_clear(&sources[i].folders);
+    }
 }
 
-static int put(const struct path_list *list, const int *files_fds, int tree_fd,
-               const struct layer_options *options, struct error *error)
+static int open_sources(const int *layer_dirfds, size_t count, struct layer_source *sources,
+                        struct error *error)
 {
-    struct layer_copy copy = {.list = list,
-                              .source_fds = files_fds,
-                              .target_fd = tree_fd,
-                              .clone = {.cancel = options->cancel},
-                              .options = options};
-    int code = make_all_room(tree_fd, list, options, error);
-    return code == 0 ? layer_copy_run(&copy, error) : code;
+    for (size_t i = 0; i < count; i++) {
+        sources[i].fd = os_open_dir(layer_dirfds[i], layer_entries_name);
+        if (sources[i].fd < 0)
+            return layer_missing(error);
+    }
+    return 0;
+}
+
+static int put(const int *layer_dirfds, size_t *inout_count, struct layer_source *sources,
+               int tree_fd, const struct layer_options *options, struct error *error)
+{
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
+    int code = layer_merge(layer_dirfds, inout_count, sources, &list, error);
+    if (code == 0)
+        code = open_sources(layer_dirfds, *inout_count, sources, error);
+    if (code == 0)
+        code = make_all_room(tree_fd, &list, options, error);
+    return code == 0 ? layer_copy(&list, sources, tree_fd, options, error) : code;
 }
 
 /* Puts as many of the layers, the lowest first, as one pass can. */
 static int put_some(const int *layer_dirfds, size_t *inout_count, int tree_fd,
                     const struct layer_options *options, struct error *error)
 {
-    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
-    int code = layer_merge(layer_dirfds, inout_count, &list, error);
-    if (code != 0)
-        return code;
-    owned(mem_free) int *files_fds = mem_alloc_array(*inout_count, sizeof *files_fds);
-    size_t opened = 0;
-    for (; code == 0 && opened < *inout_count; opened++) {
-        files_fds[opened] = os_open_dir(layer_dirfds[opened], layer_files_name);
-        if (files_fds[opened] < 0)
-            code = error_set(error, ERROR_CORRUPT, "the files of a layer are missing");
-    }
-    if (code == 0)
-        code = put(&list, files_fds, tree_fd, options, error);
-    close_all(files_fds, opened);
+    size_t count = *inout_count;
+    owned(mem_free) struct layer_source *sources = mem_alloc_array(count, sizeof *sources);
+    for (size_t i = 0; i < count; i++)
+        sources[i].fd = -1;
+    int code = put(layer_dirfds, inout_count, sources, tree_fd, options, error);
+    close_sources(sources, count);
     return code;
 }
 

@@ -10,8 +10,7 @@
 #include "base/thread.h"
 #include "tree/walk.h"
 
-/* Neighbours are in one directory, which a thread at a time can change. */
-enum { THREADS_MAX = 4, ITEMS_AT_ONCE = 32 };
+enum { THREADS_MAX = 4 };
 
 struct run {
     const struct list_pass *pass;
@@ -60,10 +59,11 @@ static void *work(void *context)
     struct run *run = context;
     size_t count = run->pass->list->count;
     while (!atomic_load(&run->failed)) {
-        size_t begin = atomic_fetch_add(&run->next, ITEMS_AT_ONCE);
+        size_t begin = atomic_fetch_add(&run->next, LIST_PASS_NEIGHBOURS);
         if (begin >= count)
             break;
-        take_steps(run, begin, count - begin < ITEMS_AT_ONCE ? count : begin + ITEMS_AT_ONCE);
+        take_steps(run, begin,
+                   count - begin < LIST_PASS_NEIGHBOURS ? count : begin + LIST_PASS_NEIGHBOURS);
     }
     return NULL;
 }
@@ -74,7 +74,7 @@ int list_pass_run(const struct list_pass *pass, struct error *error)
     pthread_t helpers[THREADS_MAX];
     unsigned count = 0;
     while (count + 1 < pass->threads && count < THREADS_MAX &&
-           ((size_t) count + 1) * 2 * ITEMS_AT_ONCE < pass->list->count &&
+           ((size_t) count + 1) * 2 * LIST_PASS_NEIGHBOURS < pass->list->count &&
            thread_start(&helpers[count], "clonefs-list", work, &run, NULL) == 0)
         count++;
     (void) work(&run);

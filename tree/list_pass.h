@@ -9,6 +9,10 @@
  * prepended. */
 typedef int list_pass_step(void *context, size_t place, struct error *error);
 
+/* Neighbours are as a rule in one directory, which a thread at a time can change: so many are of
+ * one thread, from a multiple of that on. */
+enum { LIST_PASS_NEIGHBOURS = 32 };
+
 /* One pass over a list of paths, in several threads once it is long, each item in any order. */
 struct list_pass {
     const struct path_list *list;

@@ -62,12 +62,9 @@ bool path_list_is_below(const char *path, const char *dir);
 /* Behind the last item that is below the one in this place. */
 size_t path_list_end(const struct path_list *list, size_t place);
 
-/* The magic of a file tells what kind of list it is, in which version: 15 characters at most.
- *
- * Writes the list to the new file name in dirfd, replacing an old one at once. It is not flushed:
- * what a power cut leaves of it is known by its check sum. ERROR_NO_SPACE, ERROR_IO. */
+/* Writes the list to a file (tree/checked_file.h). */
 int path_list_save(const struct path_list *list, const char *magic, int dirfd, const char *name,
                    struct error *error);
 
-/* Reads it; false if there is none of this magic, or none that is whole. */
+/* Reads it; false if there is none that is whole. */
 bool path_list_load(struct path_list *out_list, const char *magic, int dirfd, const char *name);

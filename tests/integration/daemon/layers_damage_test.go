@@ -55,7 +55,34 @@ var layerDamages = []struct {
 		return os.Mkdir(manifest, 0o700)
 	}},
 	{"the files are gone", func(folder string) error { return os.RemoveAll(filepath.Join(folder, "fs")) }},
-	{"a file is gone", func(folder string) error { return os.Remove(filepath.Join(folder, "fs/of/damaged/file")) }},
+	{"its files are gone, one by one", func(folder string) error {
+		files, err := filepath.Glob(filepath.Join(folder, "fs/*/*"))
+		if err == nil && len(files) == 0 {
+			err = os.ErrNotExist
+		}
+		for _, file := range files {
+			if err == nil {
+				err = os.RemoveAll(file)
+			}
+		}
+		return err
+	}},
+	{"the attributes of its folders are gone", func(folder string) error { return os.Remove(filepath.Join(folder, "folders")) }},
+	{"the attributes of its folders have more behind them", func(folder string) error {
+		others, err := filepath.Glob(filepath.Join(folder, "../*/folders"))
+		if err != nil {
+			return err
+		}
+		data := []byte{}
+		for _, other := range others {
+			more, err := os.ReadFile(other)
+			if err != nil {
+				return err
+			}
+			data = append(data, more...)
+		}
+		return os.WriteFile(filepath.Join(folder, "folders"), data, 0o600)
+	}},
 }
 
 // What has a tree is not lost with its layer; what has none is refused, and all others go on.

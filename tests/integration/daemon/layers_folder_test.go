@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,18 +31,20 @@ func layersOf(t *testing.T, d *harness.Daemon) (list []string) {
 	return list
 }
 
-// layerWith is the folder of the one layer that made a path.
+// layerWith is the folder of the one layer whose manifest has a path.
 func layerWith(t *testing.T, d *harness.Daemon, path string) string {
 	t.Helper()
 	found := []string{}
 	for _, id := range layersOf(t, d) {
 		folder := filepath.Join(layerPath(d), id)
-		if _, err := os.Lstat(filepath.Join(folder, "fs", path)); err == nil {
+		manifest, err := os.ReadFile(filepath.Join(folder, "manifest"))
+		must(t, err)
+		if bytes.Contains(manifest, []byte(path+"\x00")) {
 			found = append(found, folder)
 		}
 	}
 	if len(found) != 1 {
-		t.Fatalf("%v are the layers that made %s", found, path)
+		t.Fatalf("%v are the layers with %s", found, path)
 	}
 	return found[0]
 }
