@@ -8,8 +8,9 @@
 
 enum {
     PARENTS_MAX = 64, /* remembered */
-    SPARES_MAX = 64,  /* of all parents */
-    PARENT_SPARES_MAX = 16,
+    SPARES_MAX = 128, /* of all parents */
+    PARENT_SPARES_MAX = 64,
+    PARENT_COPIES_MAX = 8,      /* the same where all is copied */
     TOP_DELAY_MS = 3000,        /* an unpacker goes on sooner */
     BURST_MS = 10 * 60 * 1000,  /* uses since then count */
     IDLE_MS = 60 * 60 * 1000,   /* without a use */
@@ -33,6 +34,7 @@ struct parent {
 };
 
 struct pool {
+    unsigned parent_spares_max; /* set once */
     pthread_mutex_t lock;
     struct parent *first; /* under lock, as all below */
     unsigned parent_count;
@@ -40,9 +42,10 @@ struct pool {
     uint64_t entries;
 };
 
-struct pool *pool_new(void)
+struct pool *pool_new(bool clones_share_data)
 {
     struct pool *pool = mem_alloc(sizeof *pool);
+    pool->parent_spares_max = clones_share_data ? PARENT_SPARES_MAX : PARENT_COPIES_MAX;
     (void) pthread_mutex_init(&pool->lock, NULL);
     return pool;
 }
@@ -119,7 +122,7 @@ static struct parent *touch(struct pool *pool, const char *snapshotter, const ch
     return parent;
 }
 
-static unsigned wanted(const struct parent *parent, int64_t now_ms)
+static unsigned wanted(const struct pool *pool, const struct parent *parent, int64_t now_ms)
 {
     unsigned count = 0;
     unsigned known = parent->use_count < PARENT_SPARES_MAX ? parent->use_count : PARENT_SPARES_MAX;
@@ -127,15 +130,18 @@ static unsigned wanted(const struct parent *parent, int64_t now_ms)
         return 0;
     for (unsigned i = 0; i < known; i++)
         count += now_ms - parent->uses_ms[i] <= BURST_MS;
-    uint64_t most = parent->entries > 0 ? PARENT_ENTRIES_MAX / parent->entries : PARENT_SPARES_MAX;
+    uint64_t most =
+        parent->entries > 0 ? PARENT_ENTRIES_MAX / parent->entries : pool->parent_spares_max;
+    if (most > pool->parent_spares_max)
+        most = pool->parent_spares_max;
     if (count > most)
         count = (unsigned) most;
     return count > 0 ? count : 1;
 }
 
-static bool wants(const struct parent *parent, int64_t now_ms)
+static bool wants(const struct pool *pool, const struct parent *parent, int64_t now_ms)
 {
-    return now_ms >= parent->wanted_ms && parent->count < wanted(parent, now_ms);
+    return now_ms >= parent->wanted_ms && parent->count < wanted(pool, parent, now_ms);
 }
 
 bool pool_note_use(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
@@ -144,7 +150,7 @@ bool pool_note_use(struct pool *pool, const char *snapshotter, const char *paren
     struct parent *used = touch(pool, snapshotter, parent);
     used->used_ms = now_ms;
     used->uses_ms[used->use_count++ % PARENT_SPARES_MAX] = now_ms;
-    bool wants_one = wants(used, now_ms);
+    bool wants_one = wants(pool, used, now_ms);
     (void) pthread_mutex_unlock(&pool->lock);
     return wants_one;
 }
@@ -251,7 +257,7 @@ bool pool_wants(struct pool *pool, int64_t now_ms, char **out_snapshotter, char 
     bool full = pool->spare_count >= SPARES_MAX || pool->entries >= ENTRIES_MAX;
     for (const struct parent *parent = pool->first; parent && !found && !full;
          parent = parent->next) {
-        found = wants(parent, now_ms);
+        found = wants(pool, parent, now_ms);
         if (found) {
             *out_snapshotter = mem_strdup(parent->snapshotter);
             *out_parent = mem_strdup(parent->key);
@@ -266,7 +272,7 @@ bool pool_take_surplus(struct pool *pool, int64_t now_ms, bool all, struct spare
     struct parent *last = NULL;
     (void) pthread_mutex_lock(&pool->lock);
     for (struct parent *parent = pool->first; parent; parent = parent->next)
-        if (parent->count > 0 && (all || parent->count > wanted(parent, now_ms)))
+        if (parent->count > 0 && (all || parent->count > wanted(pool, parent, now_ms)))
             last = parent;
     if (last)
         take_from(pool, last, out_spare);

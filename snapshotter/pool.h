@@ -18,7 +18,8 @@
  */
 struct pool;
 
-struct pool *pool_new(void);
+/* Where a clone shares no data with its origin, each parent has fewer. */
+struct pool *pool_new(bool clones_share_data);
 void pool_free(struct pool *pool); /* NULL is allowed */
 
 /* A container or a build step starts from the snapshot. True if it wants a spare now. */

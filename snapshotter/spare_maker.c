@@ -22,6 +22,9 @@
 /* Between two looks at what is idle, and at the space. */
 enum { TICK_MS = 5000 };
 
+/* Nobody has wanted one for a moment, or it begins anyway. */
+enum { QUIET_MS = 200, QUIET_WITHIN_MS = 600 };
+
 /* After room was needed. */
 enum { REST_MS = 10 * 60 * 1000 };
 
@@ -201,6 +204,15 @@ static void serve(struct spare_maker *maker, struct spare_record *spare)
               (unsigned long long) entries, (long long) (clock_monotonic_ms() - started));
 }
 
+static bool has_news(struct spare_maker *maker)
+{
+    (void) pthread_mutex_lock(&maker->lock);
+    bool work = maker->work;
+    (void) pthread_mutex_unlock(&maker->lock);
+    return work;
+}
+
+/* Makes spares one after the other until somebody wants something. */
 static void work(struct spare_maker *maker, bool give_way)
 {
     struct pool *pool = maker->snapshotter->pool;
@@ -218,21 +230,44 @@ static void work(struct spare_maker *maker, bool give_way)
             !pool_wants(pool, now_ms, &spare.snapshotter, &spare.parent))
             return;
         serve(maker, &spare);
+        if (has_news(maker))
+            return;
     }
+}
+
+/* Until there is work or the time is over; without end if there is nothing to look after. The lock
+ * is held. */
+static bool await_work(struct spare_maker *maker, int timeout_ms)
+{
+    int rc = 0;
+    struct timespec deadline = clock_deadline(timeout_ms);
+    while (!maker->work && !maker->stopping && rc == 0)
+        rc = pool_is_empty(maker->snapshotter->pool)
+                 ? pthread_cond_wait(&maker->changed, &maker->lock)
+                 : pthread_cond_timedwait(&maker->changed, &maker->lock, &deadline);
+    bool work = maker->work;
+    maker->work = false;
+    return work;
+}
+
+/* What wants a spare has often only begun: a container's start, or several of them, which a clone
+ * would slow down. */
+static void await_quiet(struct spare_maker *maker)
+{
+    int64_t latest_ms = clock_monotonic_ms() + QUIET_WITHIN_MS;
+    bool busy = true;
+    while (busy && !maker->give_way && !maker->stopping && clock_monotonic_ms() < latest_ms)
+        busy = await_work(maker, QUIET_MS);
 }
 
 /* False at the stop. */
 static bool wait_for_work(struct spare_maker *maker, bool *out_give_way)
 {
-    int rc = 0;
     (void) pthread_mutex_lock(&maker->lock);
-    struct timespec deadline = clock_deadline(TICK_MS);
-    while (!maker->work && !maker->stopping && rc == 0)
-        rc = pool_is_empty(maker->snapshotter->pool)
-                 ? pthread_cond_wait(&maker->changed, &maker->lock)
-                 : pthread_cond_timedwait(&maker->changed, &maker->lock, &deadline);
+    if (await_work(maker, TICK_MS))
+        await_quiet(maker);
     *out_give_way = maker->give_way;
-    maker->work = maker->give_way = false;
+    maker->give_way = false;
     bool stopping = maker->stopping;
     (void) pthread_mutex_unlock(&maker->lock);
     return !stopping;

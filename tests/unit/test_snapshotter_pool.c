@@ -52,7 +52,7 @@ static void assert_wants(struct pool *pool, int64_t now, const char *parent)
 static void a_parent_that_is_used_wants_a_spare(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     assert_true(pool_is_empty(pool));
     assert_wants(pool, 0, "nothing");
     pool_note_use(pool, "name", "image", 0);
@@ -69,7 +69,7 @@ static void a_parent_that_is_used_wants_a_spare(void **state)
 static void the_one_used_last_comes_first(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     pool_note_use(pool, "name", "old", 0);
     pool_note_use(pool, "name", "new", 1);
     assert_wants(pool, 2, "new");
@@ -80,7 +80,7 @@ static void the_one_used_last_comes_first(void **state)
 static void as_many_are_wanted_as_were_used_within_ten_minutes(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     for (int i = 0; i < 5; i++)
         pool_note_use(pool, "name", "image", i);
     for (uint64_t tree = 1; tree <= 5; tree++) {
@@ -99,7 +99,7 @@ static void as_many_are_wanted_as_were_used_within_ten_minutes(void **state)
 static void a_big_tree_gets_fewer(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     for (int i = 0; i < 16; i++)
         pool_note_use(pool, "name", "image", i);
     assert_true(put(pool, "image", 1, 250000));
@@ -114,21 +114,34 @@ static void a_big_tree_gets_fewer(void **state)
     assert_wants(pool, 21, "nothing"); /* all together have enough */
 }
 
+static void fewer_are_wanted_where_all_is_copied(void **state)
+{
+    (void) state;
+    owned(clear_pool) struct pool *pool = pool_new(false);
+    for (int i = 0; i < 20; i++)
+        pool_note_use(pool, "name", "image", i);
+    for (uint64_t tree = 1; tree <= 8; tree++) {
+        assert_wants(pool, MINUTE, "image");
+        assert_true(put(pool, "image", tree, 1000));
+    }
+    assert_wants(pool, MINUTE, "nothing");
+}
+
 static void no_parent_has_more_than_its_places(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     uint64_t tree = 1;
     while (put(pool, "image", tree, 10))
         tree++;
-    assert_int_equal(tree, 17);
+    assert_int_equal(tree, 65);
     assert_int_equal(take(pool, "image"), 1);
 }
 
 static void the_top_of_an_image_waits_for_another_layer(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     pool_note_top(pool, "name", "one", 0);
     assert_wants(pool, 2 * SECOND, "nothing");
     pool_note_layer(pool, "name", "one");
@@ -143,7 +156,7 @@ static void the_top_of_an_image_waits_for_another_layer(void **state)
 static void a_failure_is_not_tried_again_at_once(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     pool_note_use(pool, "name", "image", 0);
     pool_pause(pool, "name", "image", 0);
     assert_wants(pool, 9 * MINUTE, "nothing");
@@ -153,7 +166,7 @@ static void a_failure_is_not_tried_again_at_once(void **state)
 static void what_was_used_least_recently_goes_first(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     pool_note_use(pool, "name", "old", 0);
     pool_note_use(pool, "name", "new", 1);
     assert_true(put(pool, "new", 1, 10));
@@ -167,7 +180,7 @@ static void what_was_used_least_recently_goes_first(void **state)
 static void a_parent_that_is_gone_is_forgotten(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     pool_note_use(pool, "name", "image", 0);
     assert_true(put(pool, "image", 1, 2000000));
     pool_forget(pool, "name", "image");
@@ -180,7 +193,7 @@ static void a_parent_that_is_gone_is_forgotten(void **state)
 static void few_parents_are_remembered(void **state)
 {
     (void) state;
-    owned(clear_pool) struct pool *pool = pool_new();
+    owned(clear_pool) struct pool *pool = pool_new(true);
     pool_note_use(pool, "name", "kept", 0);
     assert_true(put(pool, "kept", 1, 10));
     for (int i = 0; i < 1000; i++) {
@@ -208,6 +221,7 @@ int main(void)
         cmocka_unit_test(the_one_used_last_comes_first),
         cmocka_unit_test(as_many_are_wanted_as_were_used_within_ten_minutes),
         cmocka_unit_test(a_big_tree_gets_fewer),
+        cmocka_unit_test(fewer_are_wanted_where_all_is_copied),
         cmocka_unit_test(no_parent_has_more_than_its_places),
         cmocka_unit_test(the_top_of_an_image_waits_for_another_layer),
         cmocka_unit_test(a_failure_is_not_tried_again_at_once),
