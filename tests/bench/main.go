@@ -77,9 +77,19 @@ type part struct {
 	run  func() error
 }
 
+// wants tells whether a part has one of the names that were asked for.
+func (b *bench) wants(what string) bool {
+	for _, name := range strings.Split(b.only, ",") {
+		if strings.Contains(what, name) {
+			return true
+		}
+	}
+	return false
+}
+
 func (b *bench) runParts(parts []part) error {
 	for _, p := range parts {
-		if !strings.Contains(p.what, b.only) {
+		if !b.wants(p.what) {
 			continue
 		}
 		progress("%s", p.what)
