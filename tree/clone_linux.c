@@ -67,7 +67,8 @@ int clone_make_dir(const struct os_stat *origin, int dirfd, const char *name, st
 
 int clone_ready_dir(int fd, struct error *error)
 {
-    (void) drop_inherited_acl(fd);
+    (void) fremovexattr(fd, "system.posix_acl_access"); /* inherited, or of before */
+    (void) fremovexattr(fd, "system.posix_acl_default");
     return fchmod(fd, owner_permissions) == 0
                ? 0
                : error_errno(error, "cannot set the mode of the directory");

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -14,12 +15,15 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "tests/unit/platform.h"
 #include "tests/unit/volume_fixture.h"
 #include "tree/layer.h"
 #include "tree/tree.h"
 
 /* More than half of what a list can hold. */
 enum { LONG_PATHS = 7000, LONG_PATH = 4000 };
+
+static const char acl_name[] = "system.posix_acl_access";
 
 static const struct volume_fixture *fixture;
 
@@ -134,6 +138,38 @@ static void a_name_comes_back_in_another_spelling(void **state)
     fd_close(&fds[1]);
 }
 
+/* Lets user 7 in, beside what the mode says. */
+static const uint16_t access_acl[] = {2,      0,      1,  7, 0xffff, 0xffff, 2,  7,
+                                      7,      0,      4,  5, 0xffff, 0xffff, 16, 7,
+                                      0xffff, 0xffff, 32, 5, 0xffff, 0xffff};
+
+static void a_directory_loses_the_access_list_that_it_had_before(void **state)
+{
+    const struct volume_fixture *volume = volume_fixture(state);
+    const struct layer_options options = {0};
+    const struct tree_clone_options clone_options = {0};
+    const struct timestamp since = {0};
+    struct tree_clone_result cloned;
+    struct timestamp time;
+    struct layer_size size;
+    owned(mem_free) char *difference = NULL;
+    owned(path_list_clear) struct path_list changes = PATH_LIST_NULL;
+    owned(fd_close) int tree_fd = fd_make_dir(volume->fd, "tree", 0755, NULL);
+    owned(fd_close) int sub_fd = fd_make_dir(tree_fd, "folder", 0755, NULL);
+    platform_needs_linux("access lists are no attributes there");
+    assert_int_equal(fsetxattr(sub_fd, acl_name, access_acl, sizeof access_acl, 0), 0);
+    assert_int_equal(
+        tree_clone(volume->fd, "tree", volume->fd, "base", &clone_options, &cloned, NULL), 0);
+    assert_int_equal(fremovexattr(sub_fd, acl_name), 0);
+    note(&changes, "folder", 0);
+    owned(fd_close) int layer_fd = fd_make_dir(volume->fd, "layer", 0700, NULL);
+    assert_int_equal(layer_capture(tree_fd, layer_fd, &changes, &since, &options, &size, NULL), 0);
+    owned(fd_close) int base_fd = fd_open_dir(volume->fd, "base");
+    assert_int_equal(layers_put(&layer_fd, 1, base_fd, &options, &time, NULL), 0);
+    if (tree_compare(volume->fd, "tree", volume->fd, "base", &difference, NULL) != 0)
+        fail_msg("another tree: %s", difference);
+}
+
 int main(void)
 {
     const struct CMUnitTest folding_tests[] = {
@@ -141,6 +177,7 @@ int main(void)
     };
     const struct CMUnitTest tests[] = {
         VOLUME_TEST(layers_of_more_entries_than_a_list_can_hold_are_put_all_the_same),
+        VOLUME_TEST(a_directory_loses_the_access_list_that_it_had_before),
     };
     return cmocka_run_group_tests_name("XFS", tests, volume_fixture_xfs, volume_fixture_unmount) +
            cmocka_run_group_tests_name("a volume that folds names", folding_tests,
