@@ -40,6 +40,9 @@ void snapshotter_trash_tree(struct snapshotter *snapshotter, uint64_t tree);
 /* The same of a layer. */
 void snapshotter_trash_layer(struct snapshotter *snapshotter, uint64_t layer);
 
+/* Room was needed: what can go goes, for the next try. */
+void snapshotter_give_way(struct snapshotter *snapshotter);
+
 /* The record of key: 0 and the record, or ERROR_NOT_FOUND. */
 int snapshot_find(struct store_txn *txn, const char *name, const char *key,
                   struct snapshot_record *out_record, struct error *error);

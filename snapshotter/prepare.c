@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "snapshotter/build.h"
-#include "snapshotter/cached_trees.h"
 #include "snapshotter/preparation.h"
 #include "snapshotter/rebuild.h"
 #include "snapshotter/take_over.h"
@@ -110,13 +109,6 @@ static void unhold_parent(const struct preparation *preparation)
         pins_unhold(preparation->snapshotter->pins, request->snapshotter, request->parent);
 }
 
-/* For the next try. */
-static void give_way(struct snapshotter *snapshotter)
-{
-    spare_maker_give_way(snapshotter->spare_maker);
-    (void) cached_trees_drop_one(snapshotter);
-}
-
 static int clone_and_record(struct preparation *preparation, const struct cancel *cancel,
                             struct error *error)
 {
@@ -132,7 +124,7 @@ static int clone_and_record(struct preparation *preparation, const struct cancel
     if (rc != 0 && preparation->tree)
         snapshotter_trash_tree(snapshotter, preparation->tree);
     if (rc == ERROR_NO_SPACE)
-        give_way(snapshotter);
+        snapshotter_give_way(snapshotter);
     if (rc == 0) {
         (void) fault_point("prepare.recorded");
         flusher_wake(snapshotter->flusher);

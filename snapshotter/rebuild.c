@@ -12,6 +12,7 @@ struct rebuilding {
     uint64_t tree;
 };
 
+/* Nobody else has made one meanwhile (pins_begin_rebuild). */
 static int record_rebuilt(struct store_txn *txn, void *context, struct error *error)
 {
     const struct rebuilding *rebuilding = context;
@@ -56,6 +57,8 @@ static int rebuild_held(struct snapshotter *snapshotter, const char *name, const
         snapshotter_trash_tree(snapshotter, rebuilding.tree);
     else
         flusher_wake(snapshotter->flusher);
+    if (rc == ERROR_NO_SPACE)
+        snapshotter_give_way(snapshotter);
     return rc;
 }
 

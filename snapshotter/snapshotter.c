@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "snapshotter/cached_trees.h"
 #include "snapshotter/internal.h"
 #include "snapshotter/spares.h"
 
@@ -45,6 +46,13 @@ void snapshotter_trash_layer(struct snapshotter *snapshotter, uint64_t layer)
     trash_put(snapshotter->trash, snapshotter->root->layers_fd, name, layer);
 }
 
+void snapshotter_give_way(struct snapshotter *snapshotter)
+{
+    spare_maker_give_way(snapshotter->spare_maker);
+    (void) cached_trees_drop_one(snapshotter);
+    trash_hurry(snapshotter->trash);
+}
+
 static void set_defaults(struct snapshotter_options *options)
 {
     if (!options->usage_refresh_ms)
@@ -70,7 +78,7 @@ int snapshotter_open(struct store *store, const struct store_root *root, struct 
                      const struct snapshotter_options *options,
                      struct snapshotter **out_snapshotter, struct error *error)
 {
-    struct pool *pool = options->pool_off ? NULL : pool_new();
+    struct pool *pool = options->pool_off ? NULL : pool_new(options->clones_share_data);
     int rc = spares_load(store, root, pool, error);
     if (rc == 0 && store_was_rebooted(store))
         rc = snapshotter_mark_unflushed(store, error);

@@ -31,7 +31,8 @@ struct trash {
     struct cancel stopping;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool work; /* under lock */
+    bool work; /* under lock, as the next */
+    bool hurry;
 };
 
 /* One pass over the folder. True if something had to stay. */
@@ -73,8 +74,9 @@ static void await_quiet(struct trash *trash)
     struct timespec deadline;
     do
         deadline = clock_deadline(QUIET_MS);
-    while (await_work(trash, &deadline) && !cancel_requested(&trash->stopping) &&
+    while (!trash->hurry && await_work(trash, &deadline) && !cancel_requested(&trash->stopping) &&
            clock_monotonic_ms() < latest_ms);
+    trash->hurry = false;
 }
 
 /* While something was left over, it is tried again after a while. */
@@ -115,6 +117,14 @@ void trash_wake(struct trash *trash)
 {
     (void) pthread_mutex_lock(&trash->lock);
     trash->work = true;
+    (void) pthread_cond_signal(&trash->wake);
+    (void) pthread_mutex_unlock(&trash->lock);
+}
+
+void trash_hurry(struct trash *trash)
+{
+    (void) pthread_mutex_lock(&trash->lock);
+    trash->work = trash->hurry = true;
     (void) pthread_cond_signal(&trash->wake);
     (void) pthread_mutex_unlock(&trash->lock);
 }

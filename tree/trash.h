@@ -7,8 +7,8 @@
 
 /*
  * What is removed for the API and not yet deleted: trees and files in ROOT/trash. One thread of low
- * priority deletes whatever is there, from a moment after the last removal on; what is busy
- * (something mounted inside) is tried again later.
+ * priority deletes whatever is there, from a moment after the last removal on, or one second after
+ * the first; what is busy (something mounted inside) is tried again later.
  */
 struct trash;
 
@@ -25,6 +25,9 @@ void trash_put(struct trash *trash, int dirfd, const char *name, uint64_t id);
 
 /* Wakes the thread, busy leftovers included. */
 void trash_wake(struct trash *trash);
+
+/* Room is needed: the thread does not wait for the end of removals. */
+void trash_hurry(struct trash *trash);
 
 /* Deletes all that is in trash, in this thread. */
 void trash_drain(int trash_fd);
