@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -50,41 +51,70 @@ int checked_file_save(int dirfd, const char *name, const char *magic, const void
     return error_errno(error, "cannot write the file %s", name);
 }
 
-/* The whole file, or NULL. */
-static char *read_file(int dirfd, const char *name, size_t max, size_t *out_size)
+static int damaged(struct error *error, const char *name)
 {
-    struct stat found;
-    owned(fd_close) int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &found) != 0 || found.st_size <= 0 || (uint64_t) found.st_size > max)
-        return NULL;
-    size_t size = (size_t) found.st_size;
-    owned(mem_free) char *bytes = mem_alloc(size);
-    for (size_t at = 0; at < size;) {
-        ssize_t length = pread(fd, bytes + at, size - at, (off_t) at);
-        if (length <= 0)
-            return NULL;
-        at += (size_t) length;
-    }
-    *out_size = size;
-    return mem_take(&bytes);
+    return error_set(error, ERROR_CORRUPT, "the file %s is missing or damaged", name);
 }
 
-char *checked_file_load(int dirfd, const char *name, const char *magic, size_t max,
-                        size_t *out_size)
+static int open_file(int dirfd, const char *name, size_t max, size_t *out_size, struct error *error)
 {
-    size_t size = 0;
+    struct stat found;
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || errno == ELOOP
+                   ? damaged(error, name)
+                   : error_errno(error, "cannot read the file %s", name);
+    if (fstat(fd, &found) == 0 && found.st_size > 0 && (uint64_t) found.st_size <= max) {
+        *out_size = (size_t) found.st_size;
+        return fd;
+    }
+    fd_close(&fd);
+    return damaged(error, name);
+}
+
+/* The whole file. */
+static int read_file(int dirfd, const char *name, size_t max, char **out_bytes, size_t *out_size,
+                     struct error *error)
+{
+    owned(fd_close) int fd = open_file(dirfd, name, max, out_size, error);
+    if (fd < 0)
+        return fd;
+    owned(mem_free) char *bytes = mem_alloc(*out_size);
+    for (size_t at = 0; at < *out_size;) {
+        ssize_t length = pread(fd, bytes + at, *out_size - at, (off_t) at);
+        if (length < 0)
+            return error_errno(error, "cannot read the file %s", name);
+        if (length == 0)
+            return damaged(error, name);
+        at += (size_t) length;
+    }
+    *out_bytes = mem_take(&bytes);
+    return 0;
+}
+
+static bool is_whole(const char *bytes, size_t size, const char *magic)
+{
     char wanted[MAGIC_SIZE];
     uint8_t digest[DIGEST_SHA256_SIZE];
     make_magic(wanted, magic);
-    owned(mem_free) char *bytes =
-        read_file(dirfd, name, max + MAGIC_SIZE + DIGEST_SHA256_SIZE, &size);
-    if (!bytes || size < MAGIC_SIZE + sizeof digest || memcmp(bytes, wanted, sizeof wanted) != 0)
-        return NULL;
-    size -= sizeof digest;
-    digest_sha256(bytes, size, digest);
-    if (memcmp(digest, bytes + size, sizeof digest) != 0)
-        return NULL;
-    *out_size = size - MAGIC_SIZE;
+    if (size < MAGIC_SIZE + sizeof digest || memcmp(bytes, wanted, sizeof wanted) != 0)
+        return false;
+    digest_sha256(bytes, size - sizeof digest, digest);
+    return memcmp(digest, bytes + size - sizeof digest, sizeof digest) == 0;
+}
+
+int checked_file_load(int dirfd, const char *name, const char *magic, size_t max,
+                      char **out_content, size_t *out_size, struct error *error)
+{
+    size_t size = 0;
+    owned(mem_free) char *bytes = NULL;
+    int rc = read_file(dirfd, name, max + MAGIC_SIZE + DIGEST_SHA256_SIZE, &bytes, &size, error);
+    if (!bytes)
+        return rc;
+    if (!is_whole(bytes, size, magic))
+        return damaged(error, name);
+    *out_size = size - MAGIC_SIZE - DIGEST_SHA256_SIZE;
     memmove(bytes, bytes + MAGIC_SIZE, *out_size);
-    return mem_take(&bytes);
+    *out_content = mem_take(&bytes);
+    return 0;
 }

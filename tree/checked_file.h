@@ -15,7 +15,7 @@
 int checked_file_save(int dirfd, const char *name, const char *magic, const void *content,
                       size_t size, struct error *error);
 
-/* Its content, to be freed with mem_free; NULL if there is none of this magic, none that is whole,
- * or one of more than max bytes. */
-char *checked_file_load(int dirfd, const char *name, const char *magic, size_t max,
-                        size_t *out_size);
+/* Its content, to be freed with mem_free. ERROR_CORRUPT if there is no such file, none of this
+ * magic, none that is whole, or one of more than max bytes; ERROR_IO if it cannot be read. */
+int checked_file_load(int dirfd, const char *name, const char *magic, size_t max,
+                      char **out_content, size_t *out_size, struct error *error);

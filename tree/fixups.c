@@ -138,5 +138,5 @@ int fixups_save(const struct path_list *list, int dirfd, const char *name, struc
 
 bool fixups_load(struct path_list *out_list, int dirfd, const char *name)
 {
-    return path_list_load(out_list, magic, dirfd, name);
+    return path_list_load(out_list, magic, dirfd, name, NULL) == 0;
 }

@@ -40,6 +40,6 @@ struct path_item fixups_sum(const struct path_list *list, size_t begin, size_t e
 int fixups_scan(struct path_list *out_list, int dirfd, const char *name,
                 const struct cancel *cancel, struct error *error);
 
-/* path_list_save and path_list_load of such a list. */
+/* path_list_save and path_list_load of such a list; a list that cannot be loaded is made anew. */
 int fixups_save(const struct path_list *list, int dirfd, const char *name, struct error *error);
 bool fixups_load(struct path_list *out_list, int dirfd, const char *name);

@@ -78,8 +78,16 @@ static bool is_good(const struct path_list *list, const struct layer_folders *fo
     return dirs == folders->count;
 }
 
-bool layer_load(int layer_dirfd, struct path_list *out_list, struct layer_folders *out_folders)
+int layer_load(int layer_dirfd, struct path_list *out_list, struct layer_folders *out_folders,
+               struct error *error)
 {
-    return path_list_load(out_list, layer_magic, layer_dirfd, layer_manifest_name) &&
-           layer_folders_load(out_folders, layer_dirfd) && is_good(out_list, out_folders);
+    int rc = path_list_load(out_list, layer_magic, layer_dirfd, layer_manifest_name, error);
+    if (rc == 0)
+        rc = layer_folders_load(out_folders, layer_dirfd, error);
+    if (rc == 0 && !is_good(out_list, out_folders))
+        rc = ERROR_CORRUPT;
+    if (rc == ERROR_CORRUPT)
+        return error_set(error, ERROR_CORRUPT,
+                         "the manifest of a layer, or its folders, are missing or damaged");
+    return rc;
 }

@@ -51,15 +51,18 @@ static bool are_times(const struct layer_folders *folders)
     return true;
 }
 
-bool layer_folders_load(struct layer_folders *out_folders, int layer_dirfd)
+int layer_folders_load(struct layer_folders *out_folders, int layer_dirfd, struct error *error)
 {
     size_t size = 0;
-    owned(mem_free) char *content =
+    owned(mem_free) char *content = NULL;
+    int rc =
         checked_file_load(layer_dirfd, file_name, file_magic,
-                          PATH_LIST_MAX * sizeof(struct folder_attributes), &size);
-    if (!content || size % sizeof(struct folder_attributes) != 0)
-        return false;
+                          PATH_LIST_MAX * sizeof(struct folder_attributes), &content, &size, error);
+    if (rc != 0)
+        return rc;
     out_folders->items = (void *) mem_take(&content);
     out_folders->count = size / sizeof(struct folder_attributes);
-    return are_times(out_folders);
+    if (size % sizeof(struct folder_attributes) != 0 || !are_times(out_folders))
+        return error_set(error, ERROR_CORRUPT, "the folders of a layer are damaged");
+    return 0;
 }

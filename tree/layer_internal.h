@@ -55,10 +55,11 @@ void layer_folders_clear(struct layer_folders *folders);
 void layer_folders_set(struct layer_folders *folders, size_t place, const struct os_stat *stat);
 void layer_folders_get(const struct layer_folders *folders, size_t place, struct os_stat *out_stat);
 int layer_folders_save(const struct layer_folders *folders, int layer_dirfd, struct error *error);
-bool layer_folders_load(struct layer_folders *out_folders, int layer_dirfd);
+int layer_folders_load(struct layer_folders *out_folders, int layer_dirfd, struct error *error);
 
-/* Reads what a layer says: false if it is not whole. */
-bool layer_load(int layer_dirfd, struct path_list *out_list, struct layer_folders *out_folders);
+/* Reads what a layer says. ERROR_CORRUPT if it is not whole, ERROR_IO. */
+int layer_load(int layer_dirfd, struct path_list *out_list, struct layer_folders *out_folders,
+               struct error *error);
 
 /* Makes the entries of all items of the manifest in the layer's folder, from the tree. The items
  * get their places. */

@@ -49,9 +49,9 @@ static int load(struct merge *merge, const int *layer_dirfds, size_t *inout_coun
 {
     for (size_t i = 0; i < *inout_count; i++) {
         owned(path_list_clear) struct path_list layer = PATH_LIST_NULL;
-        if (!layer_load(layer_dirfds[i], &layer, &sources[i].folders))
-            return error_set(error, ERROR_CORRUPT,
-                             "the manifest of a layer, or its folders, are missing or damaged");
+        int rc = layer_load(layer_dirfds[i], &layer, &sources[i].folders, error);
+        if (rc != 0)
+            return rc;
         if (!fits(&merge->all, &layer)) {
             *inout_count = i;
             break;

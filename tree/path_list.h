@@ -66,5 +66,6 @@ size_t path_list_end(const struct path_list *list, size_t place);
 int path_list_save(const struct path_list *list, const char *magic, int dirfd, const char *name,
                    struct error *error);
 
-/* Reads it; false if there is none that is whole. */
-bool path_list_load(struct path_list *out_list, const char *magic, int dirfd, const char *name);
+/* Reads it. ERROR_CORRUPT if there is none that is whole, ERROR_IO. */
+int path_list_load(struct path_list *out_list, const char *magic, int dirfd, const char *name,
+                   struct error *error);

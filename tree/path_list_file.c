@@ -75,14 +75,18 @@ static bool decode(struct path_list *list, const char *bytes, size_t size)
     return at == size;
 }
 
-bool path_list_load(struct path_list *out_list, const char *magic, int dirfd, const char *name)
+int path_list_load(struct path_list *out_list, const char *magic, int dirfd, const char *name,
+                   struct error *error)
 {
     size_t size = 0;
     owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
-    owned(mem_free) char *content = checked_file_load(dirfd, name, magic, content_max, &size);
-    if (!content || !decode(&list, content, size))
-        return false;
+    owned(mem_free) char *content = NULL;
+    int rc = checked_file_load(dirfd, name, magic, content_max, &content, &size, error);
+    if (rc != 0)
+        return rc;
+    if (!decode(&list, content, size))
+        return error_set(error, ERROR_CORRUPT, "the list %s cannot be read", name);
     *out_list = list;
     list = PATH_LIST_NULL;
-    return true;
+    return 0;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -189,6 +191,26 @@ static void a_list_that_is_not_whole_is_none(void **state)
     }
 }
 
+static void a_list_that_cannot_be_read_is_not_damaged(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
+    owned(path_list_clear) struct path_list again = PATH_LIST_NULL;
+    struct error error = {0};
+    struct rlimit limit;
+    add(&list, "", FIXUP_DIRECTORY, 0);
+    assert_int_equal(path_list_save(&list, "test", fixture->fd, "list", NULL), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int rc = path_list_load(&again, "test", fixture->fd, "list", &error);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(rc, ERROR_IO);
+    assert_int_equal(error.sys, EMFILE);
+    assert_int_equal(path_list_load(&again, "test", fixture->fd, "list", NULL), 0);
+    assert_int_equal(path_list_load(&again, "other", fixture->fd, "list", NULL), ERROR_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +221,7 @@ int main(void)
         VOLUME_TEST(a_scan_stops_when_asked_to),
         VOLUME_TEST(a_list_that_was_saved_is_read_again),
         VOLUME_TEST(a_list_that_is_not_whole_is_none),
+        VOLUME_TEST(a_list_that_cannot_be_read_is_not_damaged),
     };
     return cmocka_run_group_tests_name("lists of paths", tests, volume_fixture_xfs,
                                        volume_fixture_unmount);
