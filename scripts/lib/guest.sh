@@ -67,7 +67,7 @@ guest_build_driver() {
     source=$(echo "$get"/driver/usr/src/linux-apfs-rw-*)
     # The headers' Makefile names its other half by where the package would install it.
     sed -i "s|/usr/src|$get/headers/usr/src|" "$headers/Makefile"
-    guest_mend_fsync "$source/super.c" || { say "the driver's apfs_sync_fs has changed"; return 1; }
+    guest_mend_commits "$source" || return 1
     (cd "$source" && sh ./genver.sh && make -C "$headers" "M=$source" CC=gcc-12 modules) >"$GUEST/driver.log" 2>&1 || {
         say "the driver cannot be built: $(tail -n 3 "$GUEST/driver.log" | paste -sd ' ' | cut -c1-300)"
         return 1
@@ -75,14 +75,18 @@ guest_build_driver() {
     strip --strip-debug -o "$get/apfs.ko" "$source/apfs.ko"
 }
 
-# guest_mend_fsync SUPER: while one thread commits, the driver lets others in (COMMITTING, apfs_transaction_need_commit)
-# and answers their fsync although nothing of it is on disk yet: power that goes before the commit ends takes what was
-# acknowledged. Here such an fsync waits.
-guest_mend_fsync() {
-    local start='apfs_transaction_start(sb, APFS_TRANS_SYNC)' nx='APFS_SB(sb)->s_nxi'
-    sed -i "/^int apfs_sync_fs(/,/^}/ s#err = $start;#while (!(err = $start) \&\& ($nx->nx_transaction.t_state \& APFS_NX_TRANS_COMMITTING)) { up_write(\&$nx->nx_big_sem); msleep(1); }#" "$1"
+# guest_mend_commits SOURCE: while one thread commits, the driver lets others in (COMMITTING, apfs_transaction_need_commit)
+# and leaves their changes to that commit, also when they are to be on disk before they go on. Power that goes before the
+# commit ends takes what an fsync has promised then, and a clone that is read before has what the blocks held before. Here
+# both wait.
+guest_mend_commits() {
+    guest_mend_commit "$1/super.c" 'int apfs_sync_fs' SYNC && guest_mend_commit "$1/extents.c" 'loff_t apfs_remap_file_range' REG
+}
+guest_mend_commit() {
+    local start="apfs_transaction_start(sb, APFS_TRANS_$3)" nx='APFS_SB(sb)->s_nxi'
+    sed -i "/^$2(/,/^}/ s#err = $start;#while (!(err = $start) \&\& ($nx->nx_transaction.t_state \& APFS_NX_TRANS_COMMITTING)) { up_write(\&$nx->nx_big_sem); msleep(1); }#" "$1"
     sed -i '1i #include <linux/delay.h>' "$1"
-    grep -q APFS_NX_TRANS_COMMITTING "$1"
+    grep -q 'APFS_NX_TRANS_COMMITTING.*msleep' "$1" || { say "the driver's ${2#* } has changed"; return 1; }
 }
 
 guest_pack_base() {
