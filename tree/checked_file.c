@@ -56,15 +56,17 @@ static int damaged(struct error *error, const char *name)
     return error_set(error, ERROR_CORRUPT, "the file %s is missing or damaged", name);
 }
 
+/* What is there instead of a file is damage too, and does not keep us waiting (a FIFO). */
 static int open_file(int dirfd, const char *name, size_t max, size_t *out_size, struct error *error)
 {
     struct stat found;
-    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(dirfd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT || errno == ELOOP
+        return errno == ENOENT || errno == ELOOP || errno == ENXIO
                    ? damaged(error, name)
                    : error_errno(error, "cannot read the file %s", name);
-    if (fstat(fd, &found) == 0 && found.st_size > 0 && (uint64_t) found.st_size <= max) {
+    if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_size > 0 &&
+        (uint64_t) found.st_size <= max) {
         *out_size = (size_t) found.st_size;
         return fd;
     }

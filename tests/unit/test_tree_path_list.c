@@ -191,6 +191,24 @@ static void a_list_that_is_not_whole_is_none(void **state)
     }
 }
 
+static void what_is_no_file_is_no_list(void **state)
+{
+    const struct volume_fixture *fixture = volume_fixture(state);
+    owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
+    static const mode_t types[] = {S_IFIFO, S_IFSOCK};
+    assert_int_equal(mkdirat(fixture->fd, "list", 0700), 0);
+    assert_int_equal(path_list_load(&list, "test", fixture->fd, "list", NULL), ERROR_CORRUPT);
+    assert_int_equal(unlinkat(fixture->fd, "list", AT_REMOVEDIR), 0);
+    assert_int_equal(symlinkat("other", fixture->fd, "list"), 0);
+    assert_int_equal(path_list_load(&list, "test", fixture->fd, "list", NULL), ERROR_CORRUPT);
+    assert_int_equal(unlinkat(fixture->fd, "list", 0), 0);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        assert_int_equal(mknodat(fixture->fd, "list", types[i] | 0600, 0), 0);
+        assert_int_equal(path_list_load(&list, "test", fixture->fd, "list", NULL), ERROR_CORRUPT);
+        assert_int_equal(unlinkat(fixture->fd, "list", 0), 0);
+    }
+}
+
 static void a_list_that_cannot_be_read_is_not_damaged(void **state)
 {
     const struct volume_fixture *fixture = volume_fixture(state);
@@ -221,6 +239,7 @@ int main(void)
         VOLUME_TEST(a_scan_stops_when_asked_to),
         VOLUME_TEST(a_list_that_was_saved_is_read_again),
         VOLUME_TEST(a_list_that_is_not_whole_is_none),
+        VOLUME_TEST(what_is_no_file_is_no_list),
         VOLUME_TEST(a_list_that_cannot_be_read_is_not_damaged),
     };
     return cmocka_run_group_tests_name("lists of paths", tests, volume_fixture_xfs,
