@@ -31,6 +31,12 @@ int fd_take(int *fd)
     return value;
 }
 
+/* A socket: ENXIO, on macOS EOPNOTSUPP. */
+bool fd_found_no_file(int sys)
+{
+    return sys == ENOENT || sys == ELOOP || sys == ENXIO || sys == EOPNOTSUPP;
+}
+
 int fd_open_dir(int dirfd, const char *name)
 {
     return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

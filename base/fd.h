@@ -20,6 +20,10 @@ int fd_take(int *fd);
 /* Opens the directory name in dirfd for reading, never through a link. -1 and errno on failure. */
 int fd_open_dir(int dirfd, const char *name);
 
+/* True for the errno values by which an open with O_NOFOLLOW says that there is no file: nothing is
+ * there, a link, or a socket. */
+bool fd_found_no_file(int sys);
+
 /* Makes the directory name (mode exact, whatever the umask) unless it is there, and opens it. */
 int fd_make_dir(int dirfd, const char *name, mode_t mode, struct error *error);
 

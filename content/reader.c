@@ -100,8 +100,7 @@ static int open_file(struct content *content, const struct blob_record *record, 
                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (*out_fd >= 0)
         return 0;
-    /* Missing, a link, a socket; the last is EOPNOTSUPP on macOS. */
-    if (errno == ENOENT || errno == ELOOP || errno == ENXIO || errno == EOPNOTSUPP)
+    if (fd_found_no_file(errno))
         return error_set(error, ERROR_CORRUPT, "its file is not there");
     return error_errno(error, "cannot open the file of blob %s", name.text);
 }

@@ -62,9 +62,8 @@ static int open_file(int dirfd, const char *name, size_t max, size_t *out_size, 
     struct stat found;
     int fd = openat(dirfd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT || errno == ELOOP || errno == ENXIO
-                   ? damaged(error, name)
-                   : error_errno(error, "cannot read the file %s", name);
+        return fd_found_no_file(errno) ? damaged(error, name)
+                                       : error_errno(error, "cannot read the file %s", name);
     if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_size > 0 &&
         (uint64_t) found.st_size <= max) {
         *out_size = (size_t) found.st_size;
