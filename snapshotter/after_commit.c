@@ -30,6 +30,7 @@ static void run(struct lane_job *job)
         snapshot_record_fixups(snapshotter, after->name, after->key);
     if (!cancel_requested(&snapshotter->stopping))
         cached_trees_make_room(snapshotter);
+    inventories_drop_idle(snapshotter->inventories, clock_monotonic_ms());
     mem_free(&after->name);
     mem_free(&after->key);
     mem_free(&after);

@@ -89,7 +89,7 @@ static int record_commit(struct store_txn *txn, void *context, struct error *err
     labels_copy(&record.labels, request->labels);
     commit->tree = record.tree;
     bool on_disk = record.unpacked;
-    record.unpacked = record.fresh = false;
+    record.unpacked = false;
     record.measured = record.layer != 0; /* when it was made */
     rc = store_snapshot_put(txn, &record, error);
     if (rc == 0 && !on_disk)

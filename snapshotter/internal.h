@@ -4,6 +4,7 @@
 #include "base/id_list.h"
 #include "base/lane.h"
 #include "snapshotter/flusher.h"
+#include "snapshotter/inventories.h"
 #include "snapshotter/pins.h"
 #include "snapshotter/pool.h"
 #include "snapshotter/snapshotter.h"
@@ -24,10 +25,14 @@ struct snapshotter {
     struct flusher *flusher;
     struct usage_cache *usage;
     struct lane *background; /* snapshot_after_commit */
-    struct pool *pool;       /* NULL: no spares */
+    struct inventories *inventories;
+    struct pool *pool; /* NULL: no spares */
     struct spare_maker *spare_maker;
     struct cancel stopping;
 };
+
+/* A tree of at most so many entries is cloned among the short work. */
+#define SMALL_TREE_ENTRIES 256
 
 /* Opens the folder of a tree (-1 and errno on failure), or makes it (an error code). */
 int snapshotter_open_folder(const struct snapshotter *snapshotter, uint64_t tree);

@@ -12,6 +12,10 @@ struct captured_layer {
     struct snapshot_usage usage;
 };
 
+/* To clone a file that was just written flushes it, one after the other. So many paths are flushed
+ * faster by one call for all, before they are captured. */
+enum { CAPTURE_FLUSHED_FIRST = 16 };
+
 /* True if a layer is to be made of what is unpacked into an active snapshot, which nobody else has
  * written before. */
 bool snapshot_wants_layer(const struct snapshotter *snapshotter,

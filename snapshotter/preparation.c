@@ -10,13 +10,20 @@
 /* A use is worth a record's change so often. */
 enum { USE_SECONDS = 3600 };
 
+/* A layer can be made yet of what a client has written (client_step.h). */
+static bool is_or_gets_rebuildable(const struct snapshot_record *record)
+{
+    return snapshot_is_rebuildable(record) ||
+           (record->kind == SNAPSHOT_COMMITTED && record->fresh && record->parent[0]);
+}
+
 int snapshot_note_use(struct store_txn *txn, struct snapshot_record *record, bool shown,
                       struct error *error)
 {
     struct timestamp now = clock_now();
     bool is_news =
         record->used.seconds + USE_SECONDS <= now.seconds || record->used.seconds > now.seconds;
-    if (!snapshot_is_rebuildable(record) || (!is_news && (record->shown || !shown)))
+    if (!is_or_gets_rebuildable(record) || (!is_news && (record->shown || !shown)))
         return 0;
     record->used = now;
     record->shown |= shown;
@@ -50,8 +57,8 @@ static struct snapshot_record new_record(const struct snapshot_request *request,
                                      .kind = kind,
                                      .created = now,
                                      .updated = now};
-    record.fresh = kind == SNAPSHOT_ACTIVE && request->parent[0] &&
-                   snapshot_is_of_unpacker(request->key, request->labels);
+    record.fresh =
+        kind == SNAPSHOT_ACTIVE && snapshot_is_of_unpacker(request->key, request->labels);
     labels_copy(&record.labels, request->labels);
     return record;
 }

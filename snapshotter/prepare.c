@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "snapshotter/build.h"
+#include "snapshotter/client_step.h"
 #include "snapshotter/preparation.h"
 #include "snapshotter/rebuild.h"
 #include "snapshotter/take_over.h"
@@ -19,9 +20,8 @@
  * record is there the clone is garbage that a crash leaves to the sweep.
  */
 
-/* A tree of at most so many entries is cloned among the short work; where every byte is copied, it
- * has at most so many of them, too: some hundredths of a second. */
-#define SMALL_TREE_ENTRIES 256
+/* Where every byte is copied, a small tree has at most so many of them, too: some hundredths of a
+ * second. */
 #define SMALL_COPY_BYTES ((uint64_t) 16 << 20)
 
 bool snapshot_prepare_is_small(struct snapshotter *snapshotter, const char *name,
@@ -65,6 +65,8 @@ static int build_of_parent(struct preparation *preparation, const struct snapsho
     preparation->clone_epoch = clock_epoch(); /* before the clone's time: it may be set between */
     int rc = snapshot_build(snapshotter, parent, dirfd, &options, &result, error);
     preparation->cloned = result.time;
+    if (rc == 0)
+        client_step_begin(preparation, parent, &result, cancel);
     return rc;
 }
 
@@ -130,6 +132,13 @@ static int clone_and_record(struct preparation *preparation, const struct cancel
         flusher_wake(snapshotter->flusher);
     }
     return rc;
+}
+
+static int make_own_tree(struct preparation *preparation, const struct cancel *cancel,
+                         struct error *error)
+{
+    int rc = client_step_take_over(preparation, cancel, error);
+    return rc == 1 ? clone_and_record(preparation, cancel, error) : rc;
 }
 
 /* The spare is put back if it was not used. */
@@ -239,7 +248,7 @@ static int make_now(struct snapshotter *snapshotter, enum snapshot_kind kind,
                     struct snapshot_mount *out_mount, struct error *error)
 {
     struct preparation preparation = {.snapshotter = snapshotter, .request = request, .kind = kind};
-    making *run = has_own_tree(&preparation) ? clone_and_record : show_parent;
+    making *run = has_own_tree(&preparation) ? make_own_tree : show_parent;
     return make(&preparation, run, cancel, out_mount, error);
 }
 

@@ -93,6 +93,7 @@ int snapshotter_open(struct store *store, const struct store_root *root, struct 
         .store = store, .root = root, .trash = trash, .options = *options, .pool = pool};
     set_defaults(&snapshotter->options);
     snapshotter->pins = pins_new();
+    snapshotter->inventories = inventories_new();
     snapshotter->usage = usage_cache_new(snapshotter->options.usage_refresh_ms);
     rc = start_workers(snapshotter, error);
     if (rc != 0) {
@@ -118,6 +119,7 @@ bool snapshotter_close(struct snapshotter *snapshotter, int timeout_ms)
     if (!flusher_close(snapshotter->flusher, left_ms > 0 ? (int) left_ms : 0))
         return false;
     pool_free(snapshotter->pool);
+    inventories_free(snapshotter->inventories);
     usage_cache_free(snapshotter->usage);
     pins_free(snapshotter->pins);
     free(snapshotter);

@@ -218,6 +218,7 @@ static void work(struct spare_maker *maker, bool give_way)
     struct pool *pool = maker->snapshotter->pool;
     if (give_way)
         maker->rest_until_ms = clock_monotonic_ms() + REST_MS;
+    inventories_drop_idle(maker->snapshotter->inventories, clock_monotonic_ms());
     for (;;) {
         enum space space = space_left(maker->snapshotter->root->fd);
         owned(spare_record_clear) struct spare_record spare = SPARE_RECORD_NULL;

@@ -185,14 +185,10 @@ static int flush(struct snapshot_unpacking *unpacking, const char *fault, struct
                : error_errno(error, "cannot flush the layer to disk");
 }
 
-/* To clone a file that was just written flushes it, one after the other; so many are flushed
- * faster by one call for all. */
-enum { FLUSHED_FIRST = 16 };
-
 static int make_layer(struct snapshot_unpacking *unpacking, struct captured_layer *out_layer,
                       struct error *error)
 {
-    int rc = unpacking->touched.count >= FLUSHED_FIRST
+    int rc = unpacking->touched.count >= CAPTURE_FLUSHED_FIRST
                  ? flush(unpacking, "unpack.flush.first", error)
                  : 0;
     if (rc == 0)

@@ -61,6 +61,14 @@ int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, struct error 
     return store_put(txn, TABLE_UNFLUSHED, &key, &value, error);
 }
 
+int store_tree_is_unflushed(struct store_txn *txn, uint64_t tree, struct error *error)
+{
+    size_t id = tree;
+    MDB_val key = value_of(&id, sizeof id);
+    MDB_val value;
+    return store_get(txn, TABLE_UNFLUSHED, &key, &value, error);
+}
+
 int store_tree_list_unflushed(struct store_txn *txn, struct store_unflushed **out_list,
                               size_t *out_count, struct error *error)
 {

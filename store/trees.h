@@ -24,6 +24,9 @@ int store_layer_owner(struct store_txn *txn, uint64_t layer, struct snapshot_rec
 /* Notes that the content of the tree, or layer, must be flushed. */
 int store_tree_set_unflushed(struct store_txn *txn, uint64_t tree, struct error *error);
 
+/* 1 if that is noted, or 0. */
+int store_tree_is_unflushed(struct store_txn *txn, uint64_t tree, struct error *error);
+
 struct store_unflushed {
     uint64_t tree;
     uint64_t generation; /* tells this note from an earlier one */

@@ -66,7 +66,7 @@ static int rank(char byte)
     return byte == '/' ? 1 : byte == '\0' ? 0 : (unsigned char) byte + 1;
 }
 
-static int compare_paths(const char *a, const char *b)
+int path_compare(const char *a, const char *b)
 {
     while (*a && *a == *b) {
         a++;
@@ -79,14 +79,14 @@ static int compare_items(const void *a, const void *b)
 {
     const struct path_item *first = a;
     const struct path_item *second = b;
-    return compare_paths(first->path, second->path);
+    return path_compare(first->path, second->path);
 }
 
 static int compare_ordered(const void *a, const void *b)
 {
     const struct path_item *first = a;
     const struct path_item *second = b;
-    int order = compare_paths(first->path, second->path);
+    int order = path_compare(first->path, second->path);
     return order != 0 ? order
                       : (first->entries > second->entries) - (first->entries < second->entries);
 }

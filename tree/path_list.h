@@ -56,6 +56,9 @@ void path_list_number_groups(struct path_list *list);
 /* The item of this path; false if there is none. */
 bool path_list_find(const struct path_list *list, const char *path, size_t *out_place);
 
+/* Below, at or above 0 as path a comes before b in the order of the tree, is b, or comes after. */
+int path_compare(const char *a, const char *b);
+
 /* True if path is below the directory dir, which is not below itself; all is below "". */
 bool path_list_is_below(const char *path, const char *dir);
 

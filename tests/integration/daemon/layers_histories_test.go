@@ -37,20 +37,20 @@ func TestRandomHistoriesAreTheSameWithLayersAndWithout(t *testing.T) {
 	count := harness.EnvInt("CLONEFS_LAYER_HISTORIES", layerHistories)
 	steps := harness.EnvInt("CLONEFS_LAYER_STEPS", layerSteps)
 	t.Logf("CLONEFS_TEST_SEED=%d, %d histories", seed, count)
-	taken := 0
+	taken := takenTrees{}
 	for i := 0; i < count && !t.Failed(); i++ {
 		seed := seed + int64(i)
 		for steps := steps; steps > 0 && !runLayerHistory(t, seed, steps, &taken); steps /= 2 {
 			t.Logf("fails: CLONEFS_TEST_SEED=%d CLONEFS_LAYER_HISTORIES=1 CLONEFS_LAYER_STEPS=%d", seed, steps)
 		}
 	}
-	t.Logf("%d steps took over the tree of their parent", taken)
-	if count >= layerHistories && taken < 2*count {
-		t.Errorf("only %d steps took over a tree: that tests too little", taken)
+	t.Logf("%d steps took over the tree of a layer of ours, %d that of what a client had written", taken.ofLayers, taken.ofClients)
+	if count >= layerHistories && (taken.ofLayers < 2*count || taken.ofClients < count/2) {
+		t.Errorf("that tests too little")
 	}
 }
 
-func runLayerHistory(t *testing.T, seed int64, steps int, taken *int) bool {
+func runLayerHistory(t *testing.T, seed int64, steps int, taken *takenTrees) bool {
 	return t.Run(fmt.Sprintf("seed %d, %d steps", seed, steps), func(t *testing.T) {
 		random := rand.New(rand.NewSource(seed))
 		view, diff := `view = "readonly-bind"`, `durability = "full"`
@@ -63,7 +63,8 @@ func runLayerHistory(t *testing.T, seed int64, steps int, taken *int) bool {
 		h := &layerHistory{t: t, pair: startPair(t, view, diff), random: random, all: map[string]*kept{}}
 		h.said = append(h.said, view+", "+diff)
 		defer func() {
-			*taken += h.taken
+			taken.ofLayers += h.taken.ofLayers
+			taken.ofClients += h.taken.ofClients
 			if t.Failed() {
 				h.show(t)
 			}
@@ -81,6 +82,7 @@ type kept struct {
 	kind        snapshotsapi.Kind
 	unpacks     bool // by its key or a label
 	applied     int
+	ours        bool          // an Apply was tried
 	changed     bool          // by an Apply or through the mount
 	used        bool          // by a view or a container, at any time
 	dirs        [2]string     // where it is, or was as an active one
@@ -95,8 +97,11 @@ type layerHistory struct {
 	random *rand.Rand
 	all    map[string]*kept
 	serial int
-	taken  int // trees that were taken over
+	taken  takenTrees
 }
+
+// takenTrees counts the trees that were taken over.
+type takenTrees struct{ ofLayers, ofClients int }
 
 // some is one of the snapshots that are wanted, nil if there is none.
 func (h *layerHistory) some(want func(*kept) bool) *kept {
@@ -138,8 +143,10 @@ func (h *layerHistory) fresh(what string) string {
 // step makes one call or a few, and sees that nobody else's files have changed.
 func (h *layerHistory) step() {
 	switch n := h.random.Intn(100); {
-	case n < 10:
+	case n < 7:
 		h.image()
+	case n < 10:
+		h.clientImage()
 	case n < 18:
 		h.unpack(h.base())
 	case n < 22:
@@ -204,6 +211,35 @@ func (h *layerHistory) image() {
 	}
 }
 
+// clientImage is one whose layers a differ of the client's writes, big enough that clones are worth avoiding.
+func (h *layerHistory) clientImage() {
+	top := h.some(func(k *kept) bool { return h.isLeaf(k) && k.written() && len(k.trees[0]) > spareFiles })
+	if top == nil {
+		top = h.unpack(nil)
+		h.fill(top)
+		h.write(top)
+		h.commit(top)
+	}
+	for n := 2 + h.random.Intn(5); n > 0; n-- {
+		top = h.unpack(top)
+		if h.random.Intn(8) > 0 {
+			h.write(top)
+		}
+		h.commit(top)
+	}
+}
+
+// written is true of an unpacker's, in which none of our layers was ever unpacked.
+func (k *kept) written() bool { return k.unpacks && !k.ours }
+
+// fill makes many small files.
+func (h *layerHistory) fill(k *kept) {
+	h.said = append(h.said, fmt.Sprintf("many files in %q", k.key))
+	for _, dir := range k.dirs {
+		must(h.t, harness.Fill(dir, spareFiles))
+	}
+}
+
 // begin prepares a snapshot, which must have what its parent has.
 func (h *layerHistory) begin(key string, parent *kept, labels []string) *kept {
 	k := &kept{key: key, kind: snapshotsapi.KindActive, unpacks: labels != nil || strings.Contains(key, "/extract-")}
@@ -229,9 +265,13 @@ func (h *layerHistory) begin(key string, parent *kept, labels []string) *kept {
 }
 
 func (h *layerHistory) tookOver(k, parent *kept) {
-	h.taken++
+	if parent.written() {
+		h.taken.ofClients++
+	} else {
+		h.taken.ofLayers++
+	}
 	h.said[len(h.said)-1] += ", took over its tree"
-	if !k.unpacks || parent.applied != 1 || parent.parent == "" || parent.used || h.children(k.parent) > 0 {
+	if !k.unpacks || (parent.applied != 1 && !parent.written()) || parent.parent == "" || parent.used || h.children(k.parent) > 0 {
 		h.t.Fatalf("%q may not take over the tree of %q", k.key, k.parent)
 	}
 }
@@ -270,7 +310,7 @@ func (h *layerHistory) apply(k *kept) {
 	}
 	history.Past()
 	began, before := time.Now().Add(-10*time.Millisecond), k.trees[1]
-	k.changed = true
+	k.changed, k.ours = true, true
 	all := *l
 	all.Entries = append(many, l.Entries...)
 	if h.both(h.t, func(_ int, c *comparer) error {
@@ -319,6 +359,9 @@ func (h *layerHistory) usage(k *kept) {
 		return err
 	}, "Usage of %q", k.key))
 	size, inodes := used[1][0]-used[0][0], used[1][1]-used[0][1]
+	if k.written() && (size < -slackBytes || size > slackBytes || inodes != 0) {
+		h.t.Fatalf("the usage of %q is %v; without layers it is %v", k.key, used[0], used[1])
+	}
 	if k.applied == 1 && (size < -slackBytes || size > k.touched[0]+slackBytes || inodes < 0 || inodes > k.touched[1]) {
 		h.t.Fatalf("the usage of %q is %v; without layers it is %v, of which %v may be no change", k.key, used[0], used[1], k.touched)
 	}
