@@ -150,9 +150,11 @@ static int record_layer(struct store_txn *txn, void *context, struct error *erro
     if (now.tree != parent->tree || now.layer)
         return 1;
     now.layer = making->layer.id;
-    now.measured = true;
-    now.usage_bytes = making->layer.usage.bytes;
-    now.usage_inodes = making->layer.usage.inodes;
+    if (!now.measured) {
+        now.measured = true;
+        now.usage_bytes = making->layer.usage.bytes;
+        now.usage_inodes = making->layer.usage.inodes;
+    }
     rc = store_snapshot_put(txn, &now, error);
     int unflushed = rc == 0 ? store_tree_is_unflushed(txn, parent->tree, error) : 0;
     if (unflushed > 0)
@@ -160,12 +162,9 @@ static int record_layer(struct store_txn *txn, void *context, struct error *erro
     return unflushed < 0 ? unflushed : rc;
 }
 
-static int make_layer(struct client_layer *making, const struct snapshot_request *request,
-                      const struct cancel *cancel, struct error *error)
+static int make_layer(struct client_layer *making, const struct cancel *cancel, struct error *error)
 {
-    int rc = find_parent(making, request, error);
-    if (rc == 0)
-        rc = capture(making, cancel, error);
+    int rc = capture(making, cancel, error);
     if (rc == 0)
         rc = store_write(making->snapshotter->store, record_layer, making, error);
     if (rc != 0 && making->layer.id)
@@ -175,13 +174,17 @@ static int make_layer(struct client_layer *making, const struct snapshot_request
 }
 
 /* Whatever it fails for but a client that has gone, a clone does without. */
-static int make_layer_held(struct client_layer *making, const struct snapshot_request *request,
-                           const struct cancel *cancel, struct error *error)
+static int find_and_make_layer(struct client_layer *making, const struct snapshot_request *request,
+                               const struct cancel *cancel, struct error *error)
 {
+    struct snapshotter *snapshotter = making->snapshotter;
     struct error own = {0};
-    pins_hold(making->snapshotter->pins, request->snapshotter, request->parent);
-    int rc = make_layer(making, request, cancel, &own);
-    pins_unhold(making->snapshotter->pins, request->snapshotter, request->parent);
+    if (find_parent(making, request, &own) != 0)
+        return 1;
+    snapshot_measure_first(snapshotter, &making->parent, cancel);
+    pins_hold(snapshotter->pins, request->snapshotter, request->parent);
+    int rc = make_layer(making, cancel, &own);
+    pins_unhold(snapshotter->pins, request->snapshotter, request->parent);
     if (rc == ERROR_CANCELLED && error)
         *error = own;
     if (rc < 0 && rc != ERROR_CANCELLED) {
@@ -198,7 +201,7 @@ int client_step_take_over(struct preparation *preparation, const struct cancel *
                                                             .tree_fd = -1};
     if (!is_step(preparation))
         return 1;
-    int rc = make_layer_held(&making, preparation->request, cancel, error);
+    int rc = find_and_make_layer(&making, preparation->request, cancel, error);
     if (rc == 0)
         rc = take_over(preparation, cancel, error);
     if (rc == 0)

@@ -81,6 +81,11 @@ int snapshot_mount_of(struct snapshotter *snapshotter, struct store_txn *txn,
 void snapshot_usage_keep(struct snapshotter *snapshotter, const struct snapshot_record *measured,
                          struct snapshot_usage usage, int64_t walk_ms);
 
+/* Measures a committed snapshot that is to be cloned, if the volume does not tell any more then
+ * what it has for itself. */
+void snapshot_measure_first(struct snapshotter *snapshotter, const struct snapshot_record *record,
+                            const struct cancel *cancel);
+
 /* Queues what is left to do for a snapshot that was just committed: its usage, its fix-up list. */
 void snapshot_after_commit(struct snapshotter *snapshotter, const char *name, const char *key);
 

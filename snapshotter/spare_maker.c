@@ -83,15 +83,6 @@ static void making_clear(struct making *making)
     snapshot_record_clear(&making->parent);
 }
 
-/* Once it is cloned, the volume does not tell any more what the parent has for itself. */
-static void measure_first(struct spare_maker *maker, const struct snapshot_record *parent)
-{
-    struct snapshot_usage usage;
-    if (maker->snapshotter->options.tells_private_sizes && !parent->measured)
-        (void) snapshot_usage_measure(maker->snapshotter, parent->snapshotter, parent->key,
-                                      &maker->cancel, &usage, NULL);
-}
-
 static int find_parent(struct spare_maker *maker, struct making *making, struct error *error)
 {
     const struct spare_record *spare = making->spare;
@@ -101,7 +92,7 @@ static int find_parent(struct spare_maker *maker, struct making *making, struct 
         rc = snapshot_find_parent(&txn, spare->snapshotter, spare->parent, &making->parent, error);
     store_read_end(&txn);
     if (rc == 0)
-        measure_first(maker, &making->parent);
+        snapshot_measure_first(maker->snapshotter, &making->parent, &maker->cancel);
     return rc;
 }
 

@@ -124,3 +124,12 @@ int snapshot_usage_measure(struct snapshotter *snapshotter, const char *name, co
     struct measured measured = {.record = &record, .usage = *out_usage};
     return store_write(snapshotter->store, record_usage, &measured, error);
 }
+
+void snapshot_measure_first(struct snapshotter *snapshotter, const struct snapshot_record *record,
+                            const struct cancel *cancel)
+{
+    struct snapshot_usage usage;
+    if (snapshotter->options.tells_private_sizes && !record->measured)
+        (void) snapshot_usage_measure(snapshotter, record->snapshotter, record->key, cancel, &usage,
+                                      NULL);
+}

@@ -95,6 +95,17 @@ func (p *probes) repeat(gap time.Duration, calls map[string]func() error) {
 	}()
 }
 
+// soFar are the times until now.
+func (p *probes) soFar() map[string][]time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	times := map[string][]time.Duration{}
+	for what, all := range p.times {
+		times[what] = append([]time.Duration(nil), all...)
+	}
+	return times
+}
+
 func (p *probes) end() (map[string][]time.Duration, error) {
 	close(p.stopped)
 	p.group.Wait()
@@ -129,13 +140,23 @@ func (s *stock) makeEight() error {
 	return s.settle()
 }
 
-// loadRows: small calls while the image is unpacked and big containers are made of it, and alone.
+// underLoad keeps the times of probes by what was asked, and by the side.
+type underLoad map[string][]time.Duration
+
+func (u underLoad) add(s *stock, times map[string][]time.Duration) {
+	for what, all := range times {
+		u[what+s.name] = append(u[what+s.name], all...)
+	}
+}
+
+// loadRows: small calls while the image is unpacked and big containers are made of it, and alone; where all is flushed, and
+// where nobody flushes. A peer flushes nothing by itself, so that one run gives both.
 func (r *imageRows) loadRows() error {
-	sides, err := r.with([]string{oursPool, overlay}, r.whole)
+	sides, err := r.with([]string{oursPool, oursOff, overlay}, r.whole)
 	if err != nil {
 		return err
 	}
-	alone, loaded := map[string][]time.Duration{}, map[string][]time.Duration{}
+	alone, loose, synced := underLoad{}, underLoad{}, underLoad{}
 	err = r.turns(sides, func(round int, s *stock) error {
 		if round > r.rounds/2 {
 			return nil // there are many calls in each
@@ -143,41 +164,44 @@ func (r *imageRows) loadRows() error {
 		if err := s.makeEight(); err != nil {
 			return err
 		}
-		for _, of := range []struct {
-			times map[string][]time.Duration
-			load  func() error
-		}{{alone, func() error { time.Sleep(aloneTime); return nil }}, {loaded, func() error { return r.load(s) }}} {
-			p, err := startProbes(s)
-			if err != nil {
-				return err
-			}
-			err = of.load()
-			times, failure := p.end()
-			if err == nil {
-				err = failure
-			}
-			if err != nil {
-				return err
-			}
-			for what, all := range times {
-				of.times[what+s.name] = append(of.times[what+s.name], all...)
-			}
-			if err := s.removeBut(func(name string) bool { return name == "eight" || name == "probed" }); err != nil {
-				return err
-			}
+		err := r.probed(s, func(*probes) error { time.Sleep(aloneTime); return nil }, alone)
+		if err == nil {
+			err = r.probed(s, func(p *probes) error { return r.load(s, p, loose) }, synced)
 		}
-		progress("load, round %d: %s %d calls of Stat", round+1, s.name, len(loaded[probeStat+s.name]))
+		if err != nil {
+			return err
+		}
+		progress("load, round %d: %s %d calls of Stat", round+1, s.name, len(synced[probeStat+s.name]))
 		return s.clear()
 	})
 	if err != nil {
 		return err
 	}
-	r.addLoad(alone, loaded)
+	r.addLoad(alone, synced)
+	r.addPrepares("nobody flushes", loose[probePrepare+oursOff], loose[probePrepare+overlay])
 	return nil
 }
 
-// load is an unpack, and then big containers.
-func (r *imageRows) load(s *stock) error {
+// probed keeps the times of probes during something.
+func (r *imageRows) probed(s *stock, during func(*probes) error, all underLoad) error {
+	p, err := startProbes(s)
+	if err != nil {
+		return err
+	}
+	err = during(p)
+	times, failure := p.end()
+	all.add(s, times)
+	if err == nil {
+		err = failure
+	}
+	if err != nil {
+		return err
+	}
+	return s.removeBut(func(name string) bool { return name == "eight" || name == "probed" })
+}
+
+// load is an unpack, and then big containers, whose times are kept as those of a load that nobody flushes, and then a flush.
+func (r *imageRows) load(s *stock, p *probes, loose underLoad) error {
 	if _, err := s.unpack(r.whole); err != nil {
 		return err
 	}
@@ -186,10 +210,20 @@ func (r *imageRows) load(s *stock) error {
 			return err
 		}
 	}
-	return nil
+	loose.add(s, p.soFar())
+	if s.name == oursOff {
+		return nil
+	}
+	return r.flush()
 }
 
-func (r *imageRows) addLoad(alone, loaded map[string][]time.Duration) {
+func (r *imageRows) addPrepares(how string, ours, peer []time.Duration) {
+	limit := atMost(1, "x")
+	r.table.compareTimes(fmt.Sprintf("%s meanwhile, %s, p50 of %d; overlayfs under the same load", probePrepare, how, len(ours)), ours, peer, &limit)
+	r.table.compareP99("the same, p99", ours, peer, &limit)
+}
+
+func (r *imageRows) addLoad(alone, loaded underLoad) {
 	for _, what := range []string{probeStat, probeMounts, probeBelow, mountsBelow} {
 		ours, before := loaded[what+oursPool], alone[what+oursPool]
 		if len(ours) == 0 {
@@ -207,8 +241,5 @@ func (r *imageRows) addLoad(alone, loaded map[string][]time.Duration) {
 		r.table.addAbsolute(fmt.Sprintf("%s during an unpack and a big Prepare, p99 of %d; overlayfs", what, len(ours)),
 			quantile(ours, 0.99).Seconds()*1000, text, peer, atMost(float64(limit.Microseconds())/1000, " ms"))
 	}
-	ours, peer := loaded[probePrepare+oursPool], loaded[probePrepare+overlay]
-	limit := atMost(1, "x")
-	r.table.compareTimes(fmt.Sprintf("%s meanwhile, p50 of %d; overlayfs under the same load", probePrepare, len(ours)), ours, peer, &limit)
-	r.table.compareP99("the same, p99", ours, peer, &limit)
+	r.addPrepares("sync -f", loaded[probePrepare+oursPool], loaded[probePrepare+overlay])
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand"
+	"os"
+	"path/filepath"
 	"sort"
 	"strings"
 	"testing"
@@ -232,11 +234,19 @@ func (h *layerHistory) clientImage() {
 // written is true of an unpacker's, in which none of our layers was ever unpacked.
 func (k *kept) written() bool { return k.unpacks && !k.ours }
 
-// fill makes many small files.
+// fill makes many small files, with times of their own: two of one time and size are equal to who compares.
 func (h *layerHistory) fill(k *kept) {
 	h.said = append(h.said, fmt.Sprintf("many files in %q", k.key))
 	for _, dir := range k.dirs {
 		must(h.t, harness.Fill(dir, spareFiles))
+		seconds := int64(1500000000)
+		must(h.t, filepath.Walk(dir, func(path string, _ os.FileInfo, err error) error {
+			seconds++
+			if err != nil {
+				return err
+			}
+			return os.Chtimes(path, time.Unix(seconds, 1), time.Unix(seconds, 1))
+		}))
 	}
 }
 
