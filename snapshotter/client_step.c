@@ -7,7 +7,6 @@
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/volume.h"
 #include "snapshotter/inventories.h"
 #include "snapshotter/layer.h"
 #include "snapshotter/source.h"
@@ -16,20 +15,12 @@
 #include "tree/inventory.h"
 #include "tree/tree.h"
 
-static bool is_step(const struct preparation *preparation)
-{
-    const struct snapshot_request *request = preparation->request;
-    return !preparation->snapshotter->options.layers_off && preparation->kind == SNAPSHOT_ACTIVE &&
-           request->parent[0] && snapshot_is_of_unpacker(request->key, request->labels);
-}
-
 /* Without it the next step clones. */
-static void remember(const struct preparation *preparation, struct path_list *take_list,
-                     uint64_t epoch)
+static void remember(const struct snapshotter *snapshotter, uint64_t tree, struct timestamp time,
+                     uint64_t epoch, struct path_list *take_list)
 {
-    const struct inventory_key key = {
-        .tree = preparation->tree, .time = preparation->cloned, .epoch = epoch};
-    inventories_put(preparation->snapshotter->inventories, &key, take_list, clock_monotonic_ms());
+    const struct inventory_key key = {.tree = tree, .time = time, .epoch = epoch};
+    inventories_put(snapshotter->inventories, &key, take_list, clock_monotonic_ms());
 }
 
 /* Many files may have been made in the very moment that counts as the end of the clone, since
@@ -52,12 +43,13 @@ void client_step_begin(struct preparation *preparation, const struct snapshot_re
 {
     struct snapshotter *snapshotter = preparation->snapshotter;
     owned(path_list_clear) struct path_list list = PATH_LIST_NULL;
-    if (!is_step(preparation) || !parent->fresh || made->entries <= SMALL_TREE_ENTRIES)
+    if (!preparation_is_step(preparation) || !parent->fresh || made->entries <= SMALL_TREE_ENTRIES)
         return;
     owned(fd_close) int fd = snapshot_open_tree(snapshotter, preparation->tree, NULL);
     if (fd >= 0 && mark_later(fd, &preparation->cloned) == 0 &&
         inventory_take(fd, NULL, snapshotter->options.clone_threads, cancel, &list, NULL) == 0)
-        remember(preparation, &list, preparation->clone_epoch);
+        remember(snapshotter, preparation->tree, preparation->cloned, preparation->clone_epoch,
+                 &list);
 }
 
 /* A parent that a client has written, on its way to a layer. */
@@ -65,9 +57,10 @@ struct client_layer {
     struct snapshotter *snapshotter;
     struct snapshot_record parent;
     int tree_fd;
-    uint64_t epoch;          /* of the clock, before now */
+    uint64_t epoch;          /* of the clock, before the inventories were looked at */
     struct path_list before; /* what it had when it began */
     struct path_list now;
+    struct path_list changes;
     struct captured_layer layer;
 };
 
@@ -77,6 +70,7 @@ static void client_layer_clear(struct client_layer *making)
     fd_close(&making->tree_fd);
     path_list_clear(&making->before);
     path_list_clear(&making->now);
+    path_list_clear(&making->changes);
 }
 
 /* 1 if its tree is not to be had anyway. */
@@ -89,53 +83,43 @@ static int find_parent(struct client_layer *making, const struct snapshot_reques
     int rc = store_read_begin(snapshotter->store, &txn, error);
     if (rc == 0)
         rc = snapshot_find_parent(&txn, request->snapshotter, request->parent, parent, error);
+    if (rc == 0)
+        rc = snapshot_check_free(&txn, request->snapshotter, request->key, error);
     if (rc == 0 && (!parent->fresh || parent->layer || !parent->parent[0] || parent->shown ||
                     parent->used.seconds != 0))
         rc = 1;
     if (rc == 0)
         rc = store_snapshot_has_children(&txn, request->snapshotter, request->parent, error);
+    making->epoch = clock_epoch();
     if (rc == 0 &&
         !inventories_take(snapshotter->inventories, parent->tree, parent->cloned, &making->before))
         rc = 1;
     return rc;
 }
 
-/* What most of the tree was changed for is cloned as fast as a layer is made. */
+/* 1 if the tree is cloned as fast: it is small by now, or was changed for the most part. */
 static int find_changes(struct client_layer *making, const struct cancel *cancel,
-                        struct path_list *out_changes, struct error *error)
+                        struct error *error)
 {
-    making->epoch = clock_epoch();
-    int rc =
-        inventory_take(making->tree_fd, &making->parent.cloned,
-                       making->snapshotter->options.clone_threads, cancel, &making->now, error);
+    struct snapshotter *snapshotter = making->snapshotter;
+    int rc = making->tree_fd = snapshot_open_tree(snapshotter, making->parent.tree, error);
+    if (rc >= 0)
+        rc = inventory_take(making->tree_fd, &making->parent.cloned,
+                            snapshotter->options.clone_threads, cancel, &making->now, error);
     if (rc != 0)
         return rc;
-    bool known = inventory_changes(&making->before, &making->now, out_changes);
-    path_list_clear(&making->before);
-    return known && out_changes->count <= making->now.count / 2 ? 0 : 1;
-}
-
-static int flush(const struct client_layer *making, const char *fault, struct error *error)
-{
-    return fault_point(fault) == 0 && volume_flush(making->tree_fd) == 0
-               ? 0
-               : error_errno(error, "cannot flush the layer to disk");
+    bool known = making->now.count > SMALL_TREE_ENTRIES &&
+                 inventory_changes(&making->before, &making->now, &making->changes);
+    return known && making->changes.count <= making->now.count / 2 ? 0 : 1;
 }
 
 static int capture(struct client_layer *making, const struct cancel *cancel, struct error *error)
 {
-    owned(path_list_clear) struct path_list changes = PATH_LIST_NULL;
-    int rc = making->tree_fd = snapshot_open_tree(making->snapshotter, making->parent.tree, error);
-    if (rc >= 0)
-        rc = find_changes(making, cancel, &changes, error);
-    if (rc == 0 && changes.count >= CAPTURE_FLUSHED_FIRST)
-        rc = flush(making, "step.flush.first", error);
-    if (rc == 0)
-        rc = snapshot_capture(making->snapshotter, &making->parent, making->tree_fd, &changes,
-                              cancel, &making->layer, error);
+    int rc = snapshot_capture(making->snapshotter, &making->parent, making->tree_fd,
+                              &making->changes, cancel, &making->layer, error);
     if (rc != 0 || making->layer.id == 0)
         return rc != 0 ? rc : 1;
-    return flush(making, "step.flush", error);
+    return snapshot_flush_layer(making->tree_fd, "step.flush", error);
 }
 
 /* The tree may be noted as not flushed, which is to hold for what was made of it, too. */
@@ -162,6 +146,7 @@ static int record_layer(struct store_txn *txn, void *context, struct error *erro
     return unflushed < 0 ? unflushed : rc;
 }
 
+/* The parent is held. */
 static int make_layer(struct client_layer *making, const struct cancel *cancel, struct error *error)
 {
     int rc = capture(making, cancel, error);
@@ -169,28 +154,46 @@ static int make_layer(struct client_layer *making, const struct cancel *cancel, 
         rc = store_write(making->snapshotter->store, record_layer, making, error);
     if (rc != 0 && making->layer.id)
         snapshotter_trash_layer(making->snapshotter, making->layer.id);
+    if (rc == 0)
+        flusher_wake(making->snapshotter->flusher);
     (void) fault_point("step.recorded");
     return rc;
 }
 
-/* Whatever it fails for but a client that has gone, a clone does without. */
-static int find_and_make_layer(struct client_layer *making, const struct snapshot_request *request,
-                               const struct cancel *cancel, struct error *error)
+static int compare_and_make_layer(struct client_layer *making, const struct cancel *cancel,
+                                  struct error *error)
 {
     struct snapshotter *snapshotter = making->snapshotter;
+    const struct snapshot_record *parent = &making->parent;
+    int rc = find_changes(making, cancel, error);
+    if (rc != 0)
+        return rc;
+    (void) fault_point("step.compared");
+    snapshot_measure_first(snapshotter, parent, cancel);
+    pins_hold(snapshotter->pins, parent->snapshotter, parent->key);
+    rc = make_layer(making, cancel, error);
+    pins_unhold(snapshotter->pins, parent->snapshotter, parent->key);
+    return rc;
+}
+
+/* Whatever it fails for but a client that has gone, a clone does without. */
+static int try_layer(struct client_layer *making, const struct snapshot_request *request,
+                     const struct cancel *cancel, struct error *error)
+{
     struct error own = {0};
     if (find_parent(making, request, &own) != 0)
         return 1;
-    snapshot_measure_first(snapshotter, &making->parent, cancel);
-    pins_hold(snapshotter->pins, request->snapshotter, request->parent);
-    int rc = make_layer(making, cancel, &own);
-    pins_unhold(snapshotter->pins, request->snapshotter, request->parent);
-    if (rc == ERROR_CANCELLED && error)
-        *error = own;
-    if (rc < 0 && rc != ERROR_CANCELLED) {
+    int rc = compare_and_make_layer(making, cancel, &own);
+    if (rc >= 0)
+        return rc;
+    if (rc != ERROR_CANCELLED) {
         log_info("snapshot %s gets no layer: %s", request->parent, own.message);
         return 1;
     }
+    remember(making->snapshotter, making->parent.tree, making->parent.cloned, making->epoch,
+             &making->before);
+    if (error)
+        *error = own;
     return rc;
 }
 
@@ -199,12 +202,13 @@ int client_step_take_over(struct preparation *preparation, const struct cancel *
 {
     owned(client_layer_clear) struct client_layer making = {.snapshotter = preparation->snapshotter,
                                                             .tree_fd = -1};
-    if (!is_step(preparation))
+    if (!preparation_is_step(preparation))
         return 1;
-    int rc = find_and_make_layer(&making, preparation->request, cancel, error);
+    int rc = try_layer(&making, preparation->request, cancel, error);
     if (rc == 0)
         rc = take_over(preparation, cancel, error);
     if (rc == 0)
-        remember(preparation, &making.now, making.epoch);
+        remember(preparation->snapshotter, preparation->tree, preparation->cloned, making.epoch,
+                 &making.now);
     return rc;
 }

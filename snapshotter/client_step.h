@@ -14,6 +14,7 @@
 void client_step_begin(struct preparation *preparation, const struct snapshot_record *parent,
                        const struct tree_clone_result *made, const struct cancel *cancel);
 
-/* As take_over, of a parent that is such a step, whose layer is made and recorded before. */
+/* As take_over, of a parent that is such a step, whose layer is made and recorded before; that may
+ * have been done though it answers 1. May flush the volume. */
 int client_step_take_over(struct preparation *preparation, const struct cancel *cancel,
                           struct error *error);

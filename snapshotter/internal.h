@@ -31,7 +31,8 @@ struct snapshotter {
     struct cancel stopping;
 };
 
-/* A tree of at most so many entries is cloned among the short work. */
+/* A tree of at most so many entries is cloned among the short work: it takes no longer than to find
+ * another way. */
 #define SMALL_TREE_ENTRIES 256
 
 /* Opens the folder of a tree (-1 and errno on failure), or makes it (an error code). */

@@ -6,8 +6,7 @@
 
 #include "base/mem.h"
 
-/* Unpackings at one time. */
-enum { KEPT = 2, IDLE_MS = 2 * 60 * 1000 };
+enum { SLOTS = 8, ENTRIES_MAX = 600000, IDLE_MS = 30 * 60 * 1000 };
 
 struct kept {
     struct inventory_key key; /* of tree 0: nothing is kept here */
@@ -17,7 +16,8 @@ struct kept {
 
 struct inventories {
     pthread_mutex_t lock;
-    struct kept kept[KEPT]; /* under lock */
+    struct kept kept[SLOTS]; /* under lock, as all below */
+    size_t entries;
 };
 
 struct inventories *inventories_new(void)
@@ -27,8 +27,9 @@ struct inventories *inventories_new(void)
     return inventories;
 }
 
-static void drop(struct kept *kept)
+static void drop(struct inventories *inventories, struct kept *kept)
 {
+    inventories->entries -= kept->list.count;
     path_list_clear(&kept->list);
     *kept = (struct kept){.key = {0}};
 }
@@ -37,64 +38,93 @@ void inventories_free(struct inventories *inventories)
 {
     if (!inventories)
         return;
-    for (size_t i = 0; i < KEPT; i++)
-        drop(&inventories->kept[i]);
+    for (size_t i = 0; i < SLOTS; i++)
+        drop(inventories, &inventories->kept[i]);
     (void) pthread_mutex_destroy(&inventories->lock);
     free(inventories);
 }
 
-/* The place of this tree's, or the one to be used next: a free one, or that of the oldest. */
-static struct kept *find_place(struct inventories *inventories, uint64_t tree)
+/* The slot of the tree, or of 0, which is a free one; NULL if there is none. */
+static struct kept *find_slot(struct inventories *inventories, uint64_t tree)
 {
-    struct kept *place = &inventories->kept[0];
-    for (size_t i = 0; i < KEPT; i++) {
+    for (size_t i = 0; i < SLOTS; i++)
+        if (inventories->kept[i].key.tree == tree)
+            return &inventories->kept[i];
+    return NULL;
+}
+
+static struct kept *find_oldest(struct inventories *inventories)
+{
+    struct kept *oldest = NULL;
+    for (size_t i = 0; i < SLOTS; i++) {
         struct kept *kept = &inventories->kept[i];
-        if (kept->key.tree == tree)
-            return kept;
-        if (place->key.tree != 0 && (kept->key.tree == 0 || kept->put_ms < place->put_ms))
-            place = kept;
+        if (kept->key.tree != 0 && (!oldest || kept->put_ms < oldest->put_ms))
+            oldest = kept;
     }
-    return place;
+    return oldest;
+}
+
+static struct kept *make_room(struct inventories *inventories, uint64_t tree, size_t count)
+{
+    struct kept *slot = find_slot(inventories, tree);
+    if (slot)
+        drop(inventories, slot);
+    slot = find_slot(inventories, 0);
+    while (!slot || (inventories->entries > 0 && inventories->entries + count > ENTRIES_MAX)) {
+        drop(inventories, find_oldest(inventories));
+        slot = find_slot(inventories, 0);
+    }
+    return slot;
 }
 
 void inventories_put(struct inventories *inventories, const struct inventory_key *key,
                      struct path_list *take_list, int64_t now_ms)
 {
     (void) pthread_mutex_lock(&inventories->lock);
-    struct kept *place = find_place(inventories, key->tree);
-    drop(place);
-    *place = (struct kept){.key = *key, .list = *take_list, .put_ms = now_ms};
+    struct kept *slot = make_room(inventories, key->tree, take_list->count);
+    *slot = (struct kept){.key = *key, .list = *take_list, .put_ms = now_ms};
+    inventories->entries += take_list->count;
     (void) pthread_mutex_unlock(&inventories->lock);
     *take_list = PATH_LIST_NULL;
 }
 
-static bool is_true_of(const struct inventory_key *key, uint64_t tree, struct timestamp time)
+static bool is_true_at(const struct inventory_key *key, struct timestamp time)
 {
-    return key->tree == tree && key->time.seconds == time.seconds &&
-           key->time.nanos == time.nanos && key->epoch != 0 && key->epoch == clock_epoch();
+    return key->time.seconds == time.seconds && key->time.nanos == time.nanos && key->epoch != 0 &&
+           key->epoch == clock_epoch();
 }
 
 bool inventories_take(struct inventories *inventories, uint64_t tree, struct timestamp time,
                       struct path_list *out_list)
 {
     (void) pthread_mutex_lock(&inventories->lock);
-    struct kept *kept = find_place(inventories, tree);
-    bool found = is_true_of(&kept->key, tree, time);
+    struct kept *slot = find_slot(inventories, tree);
+    bool found = slot && is_true_at(&slot->key, time);
     if (found) {
-        *out_list = kept->list;
-        kept->list = PATH_LIST_NULL;
+        inventories->entries -= slot->list.count;
+        *out_list = slot->list;
+        slot->list = PATH_LIST_NULL;
     }
-    if (kept->key.tree == tree)
-        drop(kept);
+    if (slot)
+        drop(inventories, slot);
     (void) pthread_mutex_unlock(&inventories->lock);
     return found;
+}
+
+void inventories_drop(struct inventories *inventories, uint64_t tree)
+{
+    (void) pthread_mutex_lock(&inventories->lock);
+    struct kept *slot = find_slot(inventories, tree);
+    if (slot)
+        drop(inventories, slot);
+    (void) pthread_mutex_unlock(&inventories->lock);
 }
 
 void inventories_drop_idle(struct inventories *inventories, int64_t now_ms)
 {
     (void) pthread_mutex_lock(&inventories->lock);
-    for (size_t i = 0; i < KEPT; i++)
+    for (size_t i = 0; i < SLOTS; i++)
         if (inventories->kept[i].put_ms + IDLE_MS < now_ms)
-            drop(&inventories->kept[i]);
+            drop(inventories, &inventories->kept[i]);
     (void) pthread_mutex_unlock(&inventories->lock);
 }

@@ -8,9 +8,9 @@
 #include "tree/path_list.h"
 
 /*
- * What trees had when they were given to steps of an unpacking (tree/inventory.h), in memory: a
- * few, each for the minutes that a step takes. Whoever finds none makes a clone instead.
- * Thread-safe.
+ * What trees had when they were given to steps of an unpacking (tree/inventory.h), in memory: some,
+ * of 600,000 entries together at most, each for the time that a step takes. Whoever finds none
+ * makes a clone instead. Thread-safe.
  */
 struct inventories;
 
@@ -24,7 +24,7 @@ struct inventory_key {
     uint64_t epoch;
 };
 
-/* Keeps the list, which it takes; one that was kept for long goes for it. */
+/* Keeps the list, which it takes; those that have been kept for longest go if they are too many. */
 void inventories_put(struct inventories *inventories, const struct inventory_key *key,
                      struct path_list *take_list, int64_t now_ms);
 
@@ -33,5 +33,8 @@ void inventories_put(struct inventories *inventories, const struct inventory_key
 bool inventories_take(struct inventories *inventories, uint64_t tree, struct timestamp time,
                       struct path_list *out_list);
 
-/* Drops what nobody has asked for in a while. */
+/* The tree is gone. */
+void inventories_drop(struct inventories *inventories, uint64_t tree);
+
+/* Drops what nobody has asked for in half an hour. */
 void inventories_drop_idle(struct inventories *inventories, int64_t now_ms);

@@ -7,6 +7,13 @@
 #include "store/spares.h"
 #include "store/trees.h"
 
+bool preparation_is_step(const struct preparation *preparation)
+{
+    const struct snapshot_request *request = preparation->request;
+    return !preparation->snapshotter->options.layers_off && preparation->kind == SNAPSHOT_ACTIVE &&
+           request->parent[0] && snapshot_is_of_unpacker(request->key, request->labels);
+}
+
 /* A use is worth a record's change so often. */
 enum { USE_SECONDS = 3600 };
 

@@ -13,6 +13,9 @@ struct preparation {
     uint64_t clone_epoch;
 };
 
+/* True for the next step of an unpacking, where layers are kept: it may get its parent's tree. */
+bool preparation_is_step(const struct preparation *preparation);
+
 /* Changes of the store, of which the context is a struct preparation: the new snapshot is recorded,
  * and that its parent was used. */
 

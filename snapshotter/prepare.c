@@ -123,8 +123,10 @@ static int clone_and_record(struct preparation *preparation, const struct cancel
     if (rc == 0)
         rc = store_write(snapshotter->store, preparation_record, preparation, error);
     unhold_parent(preparation);
-    if (rc != 0 && preparation->tree)
+    if (rc != 0 && preparation->tree) {
+        inventories_drop(snapshotter->inventories, preparation->tree);
         snapshotter_trash_tree(snapshotter, preparation->tree);
+    }
     if (rc == ERROR_NO_SPACE)
         snapshotter_give_way(snapshotter);
     if (rc == 0) {
@@ -177,13 +179,23 @@ static void note_use(const struct preparation *preparation)
 {
     const struct snapshotter *snapshotter = preparation->snapshotter;
     const struct snapshot_request *request = preparation->request;
-    if (!snapshotter->pool || !request->parent[0])
+    if (!snapshotter->pool || !request->parent[0] ||
+        snapshot_is_of_unpacker(request->key, request->labels))
         return;
-    if (snapshot_is_of_unpacker(request->key, request->labels))
-        pool_note_layer(snapshotter->pool, request->snapshotter, request->parent);
-    else if (pool_note_use(snapshotter->pool, request->snapshotter, request->parent,
-                           clock_monotonic_ms()))
+    if (pool_note_use(snapshotter->pool, request->snapshotter, request->parent,
+                      clock_monotonic_ms()))
         spare_maker_wake(snapshotter->spare_maker);
+}
+
+/* An unpacker goes on upon its parent, which is no top then, and needs no spare that would be made
+ * meanwhile. */
+static void note_step(const struct preparation *preparation)
+{
+    const struct snapshotter *snapshotter = preparation->snapshotter;
+    const struct snapshot_request *request = preparation->request;
+    if (snapshotter->pool && request->parent[0] &&
+        snapshot_is_of_unpacker(request->key, request->labels))
+        pool_note_layer(snapshotter->pool, request->snapshotter, request->parent);
 }
 
 static int show_parent(struct preparation *preparation, const struct cancel *cancel,
@@ -234,6 +246,8 @@ static int make(struct preparation *preparation, making *run, const struct cance
                 struct snapshot_mount *out_mount, struct error *error)
 {
     const struct snapshot_request *request = preparation->request;
+    if (has_own_tree(preparation))
+        note_step(preparation);
     int rc = make_pinned(preparation, run, cancel, error);
     if (rc != 0)
         return taken_answer(request, rc, error);

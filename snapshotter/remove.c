@@ -50,6 +50,7 @@ int snapshot_remove(struct snapshotter *snapshotter, const char *name, const cha
         return rc;
     if (removal.tree) {
         usage_cache_drop(snapshotter->usage, removal.tree);
+        inventories_drop(snapshotter->inventories, removal.tree);
         snapshotter_trash_tree(snapshotter, removal.tree);
     }
     if (removal.layer)

@@ -28,9 +28,6 @@ enum { QUIET_MS = 200, QUIET_WITHIN_MS = 600 };
 /* After room was needed. */
 enum { REST_MS = 10 * 60 * 1000 };
 
-/* To clone a smaller tree takes no longer than to take a spare. */
-enum { WORTH_ENTRIES = 256 };
-
 struct spare_maker {
     struct snapshotter *snapshotter; /* set once */
     struct cancel cancel;            /* at the stop */
@@ -150,7 +147,8 @@ static bool is_worth_it(const struct snapshotter *snapshotter, const struct snap
     if (!parent->tree)
         return true;
     owned(fd_close) int parent_dirfd = snapshotter_open_folder(snapshotter, parent->tree);
-    return parent_dirfd < 0 || !tree_is_small(parent_dirfd, "fs", WORTH_ENTRIES, TREE_ANY_BYTES);
+    return parent_dirfd < 0 ||
+           !tree_is_small(parent_dirfd, "fs", SMALL_TREE_ENTRIES, TREE_ANY_BYTES);
 }
 
 /* Makes one. 0, or 1 if the parent is not worth it, or an error code. */

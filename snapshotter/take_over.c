@@ -46,8 +46,7 @@ int take_over(struct preparation *preparation, const struct cancel *cancel, stru
 {
     struct snapshotter *snapshotter = preparation->snapshotter;
     const struct snapshot_request *request = preparation->request;
-    if (snapshotter->options.layers_off || preparation->kind != SNAPSHOT_ACTIVE ||
-        !snapshot_is_of_unpacker(request->key, request->labels))
+    if (!preparation_is_step(preparation))
         return 1;
     if (cancel_requested(cancel))
         return error_set(error, ERROR_CANCELLED, "the client has gone");

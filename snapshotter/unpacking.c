@@ -9,7 +9,6 @@
 #include "base/fault.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "base/volume.h"
 #include "snapshotter/layer.h"
 #include "snapshotter/source.h"
 #include "store/trees.h"
@@ -144,7 +143,8 @@ int snapshot_unpacking_begin(struct snapshotter *snapshotter, const char *source
     int rc = pin_target(unpacking, source, error);
     if (rc == 0)
         unpacking->wants_layer = snapshot_wants_layer(snapshotter, &unpacking->record);
-    /* After a second one, what was noted of the first is void. */
+    /* After a second one, what was noted of the first is void. A parentless one is fresh, too,
+     * which tells at its Commit who has written it. */
     const struct snapshot_record *record = &unpacking->record;
     if (rc == 0 && (record->fresh || record->unpacked || record->layer))
         rc = note_begin(unpacking, error);
@@ -178,21 +178,10 @@ struct path_list *snapshot_unpacking_touched(struct snapshot_unpacking *unpackin
     return unpacking->wants_layer ? &unpacking->touched : NULL;
 }
 
-static int flush(struct snapshot_unpacking *unpacking, const char *fault, struct error *error)
-{
-    return fault_point(fault) == 0 && volume_flush(unpacking->fd) == 0
-               ? 0
-               : error_errno(error, "cannot flush the layer to disk");
-}
-
 static int make_layer(struct snapshot_unpacking *unpacking, struct captured_layer *out_layer,
                       struct error *error)
 {
-    int rc = unpacking->touched.count >= CAPTURE_FLUSHED_FIRST
-                 ? flush(unpacking, "unpack.flush.first", error)
-                 : 0;
-    if (rc == 0)
-        rc = snapshot_capture(unpacking->snapshotter, &unpacking->record, unpacking->fd,
+    int rc = snapshot_capture(unpacking->snapshotter, &unpacking->record, unpacking->fd,
                               &unpacking->touched, &unpacking->cancel, out_layer, error);
     path_list_clear(&unpacking->touched);
     return rc;
@@ -222,7 +211,7 @@ int snapshot_unpacking_finish(struct snapshot_unpacking *unpacking, const struct
     if (unpacking->wants_layer && !unpacked->touched_lost)
         rc = make_layer(unpacking, &note.layer, error);
     if (rc == 0 && unpacked->durable)
-        rc = flush(unpacking, "unpack.flush", error);
+        rc = snapshot_flush_layer(unpacking->fd, "unpack.flush", error);
     if (rc != 0 && note.layer.id)
         snapshotter_trash_layer(unpacking->snapshotter, note.layer.id);
     if (rc != 0)

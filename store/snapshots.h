@@ -29,7 +29,8 @@ struct snapshot_record {
     uint64_t usage_bytes;
     uint64_t usage_inodes;
     bool unpacked; /* of an active one: a layer was unpacked into it, once, and is on disk */
-    bool fresh;    /* of an active one for an unpacker: nothing was unpacked into it yet */
+    bool fresh;    /* for an unpacker: no unpacking of ours was begun in it, so that, committed, it
+                      is what a client has written */
     struct timestamp used; /* last by others than unpackers, to an hour; zero = never */
     bool shown;            /* a view showed its tree, and a mount of it may outlive the view */
     bool damaged;          /* was not flushed when the machine went down */

@@ -47,7 +47,7 @@ int clone_make_root(struct clone *clone, int dirfd, const char *name, struct err
 int clone_make_dir(const struct os_stat *origin, int dirfd, const char *name, struct error *error);
 
 /* Makes an open directory, which gets its attributes when all is made in it (clone_dir_attributes),
- * ready for that: mode 0700, and nothing of it is inherited. With made_owner_known and
+ * ready for that: mode 0700, no flags, and nothing of it is inherited. With made_owner_known and
  * made_mode_mask of clone as they are at first, any mode and owner are set. */
 int clone_ready_dir(int fd, struct error *error);
 

@@ -65,7 +65,7 @@ int clone_make_dir(const struct os_stat *origin, int dirfd, const char *name, st
 
 int clone_ready_dir(int fd, struct error *error)
 {
-    if (os_change_flags(fd, OS_FLAGS_LOCKING, false) != 0)
+    if (os_change_flags(fd, OS_FLAGS_ALL, false) != 0)
         return error_errno(error, "cannot clear the flags of the directory");
     if (acl_text_exists(fd) && acl_text_remove(fd) != 0)
         return error_errno(error, "cannot remove the ACL of the directory");

@@ -65,8 +65,15 @@ int clone_make_dir(const struct os_stat *origin, int dirfd, const char *name, st
                : error_errno(error, "cannot make the directory");
 }
 
+static bool clears_flags(int fd)
+{
+    return os_change_flags(fd, OS_FLAGS_ALL, false) == 0 || errno == ENOTTY || errno == EOPNOTSUPP;
+}
+
 int clone_ready_dir(int fd, struct error *error)
 {
+    if (!clears_flags(fd))
+        return error_errno(error, "cannot clear the flags of the directory");
     (void) fremovexattr(fd, "system.posix_acl_access"); /* inherited, or of before */
     (void) fremovexattr(fd, "system.posix_acl_default");
     return fchmod(fd, owner_permissions) == 0

@@ -16,6 +16,7 @@
 struct taking {
     struct walk *walk;
     const struct timestamp *since;
+    dev_t dev;
     pthread_mutex_t lock;
     struct path_list list; /* under lock */
 };
@@ -45,6 +46,8 @@ static int visit_entry(void *context, struct walk_dir *dir, const struct dir_ent
         return walk_open_error(error);
     if (found.mount_root)
         return error_set(error, ERROR_PRECONDITION, "something is mounted there");
+    if (found.dev != taking->dev) /* of Btrfs: inodes have the same numbers in each */
+        return error_set(error, ERROR_PRECONDITION, "it is on another subvolume");
     if (S_ISDIR(found.mode))
         walk_enter(taking->walk, dir, entry->name);
     owned(mem_free) char *path = walk_dir_path(dir, entry->name);
@@ -64,6 +67,7 @@ static int take(struct taking *taking, int tree_fd, unsigned threads, const stru
         .visitor = &visitor, .context = taking, .cancel = cancel, .trees = 1, .threads = threads};
     owned(walk_clear) struct walk *walk = walk_new(&options, (int[]){fd_take(&fd), -1});
     taking->walk = walk;
+    taking->dev = root.dev;
     int code = add(taking, "", &root);
     return code == 0 ? walk_run(walk, error) : code;
 }

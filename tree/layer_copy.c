@@ -7,6 +7,7 @@
 #include "tree/deep_path.h"
 #include "tree/layer_internal.h"
 #include "tree/list_pass.h"
+#include "tree/xattr.h"
 
 /* The entries of layers on their way into a tree. */
 struct copying {
@@ -60,22 +61,35 @@ static int link_entry(void *context, size_t place, struct error *error)
                : error_errno(error, "cannot link to the first name of this file");
 }
 
+static int open_dir_source(const struct layer_source *source, const struct path_item *item,
+                           struct clone_origin *out_origin, struct error *error)
+{
+    char number[LAYER_ENTRY_NAME_SIZE];
+    if (item->what & LAYER_PLAIN) {
+        layer_folders_get(&source->folders, item->bytes, &out_origin->stat);
+        return 0;
+    }
+    out_origin->fd = os_open_dir(source->fd, layer_entry_name(item, number));
+    if (out_origin->fd < 0)
+        return layer_missing(error);
+    return os_stat(out_origin->fd, &out_origin->stat) == 0
+               ? 0
+               : error_errno(error, "cannot read the attributes");
+}
+
+/* The directory may have been there before, with other attributes. */
 static int copy_dir_attributes(struct copying *copying, const struct path_item *item, int fd,
                                struct error *error)
 {
-    char number[LAYER_ENTRY_NAME_SIZE];
-    const struct layer_source *source = &copying->sources[item->entries];
     owned(clone_origin_close) struct clone_origin origin = {.fd = -1};
-    if (item->what & LAYER_PLAIN) {
-        layer_folders_get(&source->folders, item->bytes, &origin.stat);
-        return clone_plain_dir_attributes(&origin.stat, fd, error);
-    }
-    origin.fd = os_open_dir(source->fd, layer_entry_name(item, number));
-    if (origin.fd < 0)
-        return layer_missing(error);
-    if (os_stat(origin.fd, &origin.stat) != 0)
-        return error_errno(error, "cannot read the attributes");
-    return clone_dir_attributes(&copying->clone, &origin, fd, item->path[0] == '\0', error);
+    int code = open_dir_source(&copying->sources[item->entries], item, &origin, error);
+    if (code == 0)
+        code = xattr_remove_others(origin.fd, fd, error);
+    if (code != 0)
+        return code;
+    return item->what & LAYER_PLAIN
+               ? clone_plain_dir_attributes(&origin.stat, fd, error)
+               : clone_dir_attributes(&copying->clone, &origin, fd, item->path[0] == '\0', error);
 }
 
 static int set_dir_attributes(void *context, size_t place, struct error *error)

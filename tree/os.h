@@ -28,7 +28,8 @@ enum {
 /* Those that may forbid a change or a removal. */
 enum {
     OS_FLAGS_LOCKING = OS_FLAG_IMMUTABLE | OS_FLAG_APPEND | OS_FLAG_SYSTEM_IMMUTABLE |
-                       OS_FLAG_SYSTEM_APPEND | OS_FLAG_SYSTEM_NOUNLINK
+                       OS_FLAG_SYSTEM_APPEND | OS_FLAG_SYSTEM_NOUNLINK,
+    OS_FLAGS_ALL = 2 * OS_FLAG_SYSTEM_NOUNLINK - 1
 };
 
 struct os_stat {
@@ -104,12 +105,13 @@ int os_set_birth_at(int dirfd, const char *entry, const struct timespec *birth);
 int os_change_flags(int fd, unsigned flags, bool set);
 
 /* Extended attributes by descriptor; a handle of os_open_handle will do. As flistxattr(2),
- * fgetxattr(2) and fsetxattr(2) of Linux otherwise: ENODATA if there is none, EOPNOTSUPP if the
- * file system takes none of this name. On macOS the ACL is one (acl_darwin.h), and those that the
- * system gives to each inode are not shown. */
+ * fgetxattr(2), fsetxattr(2) and fremovexattr(2) of Linux otherwise: ENODATA if there is none,
+ * EOPNOTSUPP if the file system takes none of this name. On macOS the ACL is one (acl_darwin.h),
+ * and those that the system gives to each inode are not shown. */
 ssize_t os_xattr_list(int fd, char *names, size_t size);
 ssize_t os_xattr_get(int fd, const char *name, void *value, size_t size);
 int os_xattr_set(int fd, const char *name, const void *value, size_t size);
+int os_xattr_remove(int fd, const char *name);
 
 /* The same for the entry of dirfd, a symlink itself; "" is the directory. */
 ssize_t os_xattr_list_at(int dirfd, const char *entry, char *names, size_t size);

@@ -337,6 +337,16 @@ int os_xattr_set(int fd, const char *name, const void *value, size_t size)
     return (int) xattr_result(result);
 }
 
+int os_xattr_remove(int fd, const char *name)
+{
+    if (strcmp(name, ACL_ATTRIBUTE) == 0)
+        return acl_text_remove(fd);
+    int result = fremovexattr(fd, name, 0);
+    if (result != 0 && is_refused(name))
+        errno = EOPNOTSUPP;
+    return (int) xattr_result(result);
+}
+
 /* There is no call that takes a directory and a name. What no handle can be had of has no
  * attributes. */
 static int open_entry(int dirfd, const char *entry)

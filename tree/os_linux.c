@@ -176,8 +176,8 @@ int os_change_flags(int fd, unsigned flags, bool set)
     int mask = (flags & OS_FLAG_IMMUTABLE ? FS_IMMUTABLE_FL : 0) |
                (flags & OS_FLAG_APPEND ? FS_APPEND_FL : 0) |
                (flags & OS_FLAG_NODUMP ? FS_NODUMP_FL : 0);
-    raw = set ? raw | mask : raw & ~mask;
-    return ioctl(fd, FS_IOC_SETFLAGS, &raw);
+    int wanted = set ? raw | mask : raw & ~mask;
+    return wanted == raw ? 0 : ioctl(fd, FS_IOC_SETFLAGS, &wanted);
 }
 
 /* The calls by descriptor refuse a handle (EBADF); its name under /proc leads to the very same
@@ -223,6 +223,12 @@ int os_xattr_set(int fd, const char *name, const void *value, size_t size)
     int result = fsetxattr(fd, name, value, size, 0);
     return result < 0 && errno == EBADF ? setxattr(handle_path(fd).text, name, value, size, 0)
                                         : result;
+}
+
+int os_xattr_remove(int fd, const char *name)
+{
+    int result = fremovexattr(fd, name);
+    return result < 0 && errno == EBADF ? removexattr(handle_path(fd).text, name) : result;
 }
 
 ssize_t os_xattr_list_at(int dirfd, const char *entry, char *names, size_t size)

@@ -110,6 +110,40 @@ int xattr_copy(const struct xattr_names *names, int source_fd, int target_fd, st
     return 0;
 }
 
+static bool has_name(const struct xattr_names *names, const char *wanted)
+{
+    const char *name = next_name(names, NULL);
+    while (name && strcmp(name, wanted) != 0)
+        name = next_name(names, name);
+    return name != NULL;
+}
+
+/* What the system gives to each inode cannot be removed: a label of SELinux, say. */
+static bool stays(const char *name, int sys)
+{
+    bool is_systems = strncmp(name, "security.", 9) == 0 && (sys == EPERM || sys == EACCES);
+    return is_systems || sys == ENODATA || sys == EOPNOTSUPP;
+}
+
+static int remove_others(const struct xattr_names *kept, int fd, struct error *error)
+{
+    owned(xattr_names_clear) struct xattr_names names = {0};
+    int code = xattr_names_read(&names, fd, error);
+    if (code != 0)
+        return code;
+    for (const char *name = next_name(&names, NULL); name; name = next_name(&names, name))
+        if (!has_name(kept, name) && os_xattr_remove(fd, name) != 0 && !stays(name, errno))
+            return error_errno(error, "cannot remove the extended attribute %s", name);
+    return 0;
+}
+
+int xattr_remove_others(int source_fd, int target_fd, struct error *error)
+{
+    owned(xattr_names_clear) struct xattr_names kept = {0};
+    int code = source_fd < 0 ? 0 : xattr_names_read(&kept, source_fd, error);
+    return code == 0 ? remove_others(&kept, target_fd, error) : code;
+}
+
 /* True if attribute name has the same value on both. */
 static bool value_equal(int a_fd, int b_fd, const char *name)
 {

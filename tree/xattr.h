@@ -31,6 +31,9 @@ void xattr_names_clear(struct xattr_names *names);
  */
 int xattr_copy(const struct xattr_names *names, int source_fd, int target_fd, struct error *error);
 
+/* Removes what the source, -1 for one without attributes, has not. */
+int xattr_remove_others(int source_fd, int target_fd, struct error *error);
+
 /* Copies all attributes to the entry name of dirfd, which need not be one that can be opened for
  * real. source_fd may be a handle. */
 int xattr_copy_named(int source_fd, int dirfd, const char *name, struct error *error);

@@ -20,6 +20,7 @@ type History struct {
 	Random       *rand.Rand
 	Root         string
 	Xattrs       bool // also makes attributes that containerd does not carry
+	OfFolders    bool // such of folders, too
 	WholeSeconds bool // the times given to files have no nanoseconds, as those from archives
 
 	t     testing.TB
@@ -88,6 +89,14 @@ func (h *History) place() string {
 		dir = h.Root
 	}
 	return filepath.Join(dir, h.names[h.Random.Intn(len(h.names))])
+}
+
+// folder is one of them, or the root.
+func (h *History) folder() string {
+	if dir := h.pick(isDir); dir != "" && h.Random.Intn(8) > 0 {
+		return dir
+	}
+	return h.Root
 }
 
 func (h *History) free() string {
@@ -265,7 +274,9 @@ func (h *History) step() {
 			h.capability(file)
 		}
 	default:
-		if file != "" {
+		if h.OfFolders && h.Random.Intn(2) == 0 {
+			h.xattr(h.folder())
+		} else if file != "" {
 			h.xattr(file)
 		}
 	}

@@ -5,10 +5,14 @@ package daemon
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
 
 	"clonefs/tests/gotool/harness"
 	"clonefs/tests/gotool/history"
@@ -87,6 +91,25 @@ func TestAfterARestartAStepOfAClientIsCloned(t *testing.T) {
 	m.gone(t)
 }
 
+func run(command string, args ...string) error {
+	if said, err := exec.Command(command, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %v: %w: %s", command, args, err, said)
+	}
+	return nil
+}
+
+// onEach runs a command on the root and each folder in it.
+func onEach(dir, command string, args ...string) error {
+	folders, err := filepath.Glob(dir + "/d?")
+	if err != nil {
+		return err
+	}
+	if nested, err := os.Stat(dir + "/d0/d"); err == nil && nested.IsDir() {
+		folders = append(folders, dir+"/d0/d")
+	}
+	return run(command, append(append(args, dir), folders...)...)
+}
+
 func twoFolders(dir string) error {
 	return (harness.Files{"x/a": "1", "x/b": "2", "y/a": "3", "y/c": "4"}).Write(dir)
 }
@@ -150,6 +173,26 @@ var clientCases = []takeOverCase{
 			return nil
 		})
 	}},
+	{"attributes removed from folders", true, func(t *testing.T, m *image) {
+		m.wrote(t, "below", "base", func(dir string) error { return onEach(dir, "setfattr", "-n", "user.a", "-v", "b") })
+		m.wrote(t, "one", "below", edit("one")) // so that the tree of what is below stays
+		m.unchanged(t, "below")
+		m.wrote(t, "parent", "one", func(dir string) error { return onEach(dir, "setfattr", "-x", "user.a") })
+	}},
+	{"folders made again where some with attributes were", true, func(t *testing.T, m *image) {
+		m.wrote(t, "below", "base", func(dir string) error {
+			if err := os.Mkdir(dir+"/d0/d", 0o755); err != nil {
+				return err
+			}
+			return onEach(dir, "setfattr", "-n", "trusted.a", "-v", "b")
+		})
+		m.wrote(t, "parent", "below", func(dir string) error {
+			if err := os.Remove(dir + "/d0/d"); err != nil {
+				return err
+			}
+			return os.Mkdir(dir+"/d0/d", 0o755)
+		})
+	}},
 	{"links to files below", true, func(t *testing.T, m *image) {
 		m.wrote(t, "parent", "base", func(dir string) error { return os.Link(dir+"/d0/f0", dir+"/d0/link") })
 	}},
@@ -176,11 +219,113 @@ func TestWhenAStepTakesOverTheTreeThatAClientWrote(t *testing.T) {
 	}
 }
 
+// Flags forbid what making the tree again has to do in such folders.
+func TestFoldersWithFlagsThatAClientWroteIn(t *testing.T) {
+	harness.NeedRoot(t)
+	m := startClients(t, "")
+	t.Cleanup(func() { _ = exec.Command("chattr", "-R", "-ia", m.d.Root).Run() })
+	m.wrote(t, "below", "base", func(dir string) error {
+		for path, flag := range map[string]string{"d0": "+a", "d1": "+i", "d2": "+d"} {
+			if err := run("chattr", flag, dir+"/"+path); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	m.unchanged(t, "below") // which has a tree of its own then
+	m.wrote(t, "one", "below", func(dir string) error {
+		return os.WriteFile(dir+"/d1/f101", []byte("written in its place"), 0o644)
+	})
+	m.wrote(t, "parent", "one", func(dir string) error {
+		if err := (harness.Files{"d0/new": "x"}).Write(dir); err != nil {
+			return err
+		}
+		return run("chattr", "-d", dir+"/d2")
+	})
+	dir := m.step(t, "child", "parent")
+	equal(t, "the tree of the child", treeOf(t, m.d, dir), m.trees["one"])
+	equal(t, "the flags of the child's folders", flagsIn(t, dir), "a i -")
+	for name, flags := range map[string]string{"below": "a i d", "one": "a i d", "parent": "a i -"} {
+		look, err := m.s.View("look at "+name, name)
+		must(t, err)
+		must(t, sameTree(look, m.tops[name]))
+		equal(t, "the flags of folders of "+name, flagsIn(t, look), flags)
+		m.removed(t, "look at "+name)
+	}
+	m.gone(t, stepKey("child"))
+}
+
+// flagsIn are those of d0, d1, d2.
+func flagsIn(t *testing.T, dir string) string {
+	t.Helper()
+	var found []string
+	for _, name := range []string{"d0", "d1", "d2"} {
+		said, err := exec.Command("lsattr", "-d", dir+"/"+name).Output()
+		must(t, err)
+		flag := "-"
+		for _, one := range "aid" {
+			if strings.ContainsRune(strings.Fields(string(said))[0], one) {
+				flag = string(one)
+			}
+		}
+		found = append(found, flag)
+	}
+	return strings.Join(found, " ")
+}
+
+// Only one of two can have the tree, and both have what the parent has.
+func TestTwoStepsAtOnceOnWhatAClientWrote(t *testing.T) {
+	harness.NeedRoot(t)
+	m := startClients(t, "")
+	m.wrote(t, "parent", "base", edit("parent"))
+	dirs, errs := [2]string{}, make(chan error, 2)
+	for i := range dirs {
+		i := i
+		go func() {
+			var err error
+			dirs[i], err = m.s.Prepare(stepKey(fmt.Sprint("child ", i)), "parent")
+			errs <- err
+		}()
+	}
+	must(t, <-errs)
+	must(t, <-errs)
+	for _, dir := range dirs {
+		must(t, sameTree(dir, m.tops["parent"]))
+		must(t, rewriteAll(dir))
+	}
+	m.unchanged(t)
+	m.gone(t, stepKey("child 0"), stepKey("child 1"))
+}
+
+// The layer was made of a tree of which nobody knows yet whether it is on disk, and it turns out that it is not.
+func TestWhatAClientWroteIsDamagedAfterItsTreeWasTakenIfItIsNotOnDisk(t *testing.T) {
+	harness.NeedFaults(t)
+	harness.NeedRoot(t)
+	m := startClients(t, "")
+	harness.StopClean(t, m.d) // the base is on disk
+	d, _ := launch(t, harness.Options{Root: m.d.Root, Fault: "flush=5", Args: []string{"--config", configFile(t, "pool = \"off\"\n"+flushSoon)}})
+	m.unpacker = unpackerOf(d)
+	m.wrote(t, "parent", "base", edit("parent"))
+	dir := m.step(t, "child", "parent")
+	equal(t, "the tree of the child", treeOf(t, d, dir), m.trees["parent"])
+	logged(t, d, "Input/output error")
+	harness.Eventually(t, 10*time.Second, func() string {
+		if _, err := m.s.Mounts(stepKey("child")); err == nil {
+			return "the child is not damaged"
+		}
+		return ""
+	})
+	_, err := m.s.Prepare("container", "parent")
+	fails(t, err, codes.FailedPrecondition, "parent", "damaged")
+	_, err = m.s.Prepare("of the base", "base")
+	must(t, err)
+}
+
 // What fails while the layer is made costs a clone, and no more.
 func TestAStepOfAClientIsClonedIfItsLayerCannotBeMade(t *testing.T) {
 	harness.NeedFaults(t)
 	harness.NeedRoot(t)
-	for _, fault := range []string{"step.flush.first=5", "step.flush=5", "layer.describe=5", "layer.entry=28", "layer.entry@3=5"} {
+	for _, fault := range []string{"layer.flush.first=5", "step.flush=5", "layer.describe=5", "layer.entry=28", "layer.entry@3=5"} {
 		fault := fault
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
@@ -219,7 +364,7 @@ func editMany(name string) func(dir string) error {
 func TestCrashWhileAStepOfAClientIsTakenOverLosesNothing(t *testing.T) {
 	harness.NeedFaults(t)
 	harness.NeedRoot(t)
-	for _, step := range []string{"layer.describe", "layer.entry", "step.flush.first", "layer.captured", "step.flush", "step.recorded",
+	for _, step := range []string{"layer.describe", "layer.entry", "layer.flush.first", "layer.captured", "step.flush", "step.recorded",
 		"prepare.taken", "store.before_commit", "store.after_commit"} {
 		step := step
 		t.Run(step, func(t *testing.T) {

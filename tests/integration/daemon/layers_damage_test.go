@@ -134,7 +134,7 @@ func refusesDamaged(t *testing.T, m *image, name string) {
 	must(t, err)
 }
 
-// The tree is the truth then, as for what a client wrote.
+// The tree is the truth then, as for what has no layer.
 func TestALayerThatIsGoneWhileItsTreeIsThere(t *testing.T) {
 	harness.NeedRoot(t)
 	m := startImages(t, "", `pool = "off"`)

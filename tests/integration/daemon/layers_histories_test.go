@@ -346,7 +346,7 @@ func (h *layerHistory) write(k *kept) {
 	k.applied += 2
 	for _, dir := range k.dirs {
 		changes := history.New(h.t, seed, dir)
-		changes.Xattrs = seed%2 == 0
+		changes.Xattrs, changes.OfFolders = seed%2 == 0, true
 		changes.Run(steps)
 	}
 	k.trees = h.scan(h.t, k.dirs)
