@@ -17,6 +17,7 @@ ssize_t fgetxattr(int fd, const char *name, void *value, size_t size, uint32_t p
                   int options);
 int fsetxattr(int fd, const char *name, const void *value, size_t size, uint32_t position,
               int options);
+int fremovexattr(int fd, const char *name, int options);
 
 #define XATTR_FINDERINFO_NAME "com.apple.FinderInfo"
 #define XATTR_RESOURCEFORK_NAME "com.apple.ResourceFork"
