@@ -44,10 +44,11 @@ static int visit_entry(void *context, struct walk_dir *dir, const struct dir_ent
     struct os_stat found;
     if (os_stat_at(dir->fds[0], entry->name, &found) != 0)
         return walk_open_error(error);
-    if (found.mount_root)
-        return error_set(error, ERROR_PRECONDITION, "something is mounted there");
-    if (found.dev != taking->dev) /* of Btrfs: inodes have the same numbers in each */
-        return error_set(error, ERROR_PRECONDITION, "it is on another subvolume");
+    if (found.mount_root ||
+        found.dev != taking->dev) { /* subvolumes have inodes of equal numbers */
+        errno = EXDEV;
+        return walk_open_error(error);
+    }
     if (S_ISDIR(found.mode))
         walk_enter(taking->walk, dir, entry->name);
     owned(mem_free) char *path = walk_dir_path(dir, entry->name);

@@ -20,8 +20,8 @@ enum {
 /*
  * Lists the tree, which may not change meanwhile. since is an earlier time of the volume's clock
  * (tree_mark_time), or NULL. The list is sorted; an item's group is its inode. 0; 1 if no list
- * holds it; ERROR_PRECONDITION if something is mounted there, or another
- * subvolume, ERROR_CANCELLED, ERROR_IO.
+ * holds it; ERROR_PRECONDITION if something is mounted there, or is another subvolume;
+ * ERROR_CANCELLED, ERROR_IO.
  */
 int inventory_take(int tree_fd, const struct timestamp *since, unsigned threads,
                    const struct cancel *cancel, struct path_list *out_list, struct error *error);

@@ -28,9 +28,10 @@ enum {
 /* Those that may forbid a change or a removal. */
 enum {
     OS_FLAGS_LOCKING = OS_FLAG_IMMUTABLE | OS_FLAG_APPEND | OS_FLAG_SYSTEM_IMMUTABLE |
-                       OS_FLAG_SYSTEM_APPEND | OS_FLAG_SYSTEM_NOUNLINK,
-    OS_FLAGS_ALL = 2 * OS_FLAG_SYSTEM_NOUNLINK - 1
+                       OS_FLAG_SYSTEM_APPEND | OS_FLAG_SYSTEM_NOUNLINK
 };
+
+enum { OS_FLAGS_ALL = 2 * OS_FLAG_SYSTEM_NOUNLINK - 1 };
 
 struct os_stat {
     mode_t mode;

@@ -364,7 +364,7 @@ func editMany(name string) func(dir string) error {
 func TestCrashWhileAStepOfAClientIsTakenOverLosesNothing(t *testing.T) {
 	harness.NeedFaults(t)
 	harness.NeedRoot(t)
-	for _, step := range []string{"layer.describe", "layer.entry", "layer.flush.first", "layer.captured", "step.flush", "step.recorded",
+	for _, step := range []string{"layer.describe", "layer.entry", "layer.flush.first", "layer.captured", "step.compared", "step.flush", "step.recorded",
 		"prepare.taken", "store.before_commit", "store.after_commit"} {
 		step := step
 		t.Run(step, func(t *testing.T) {

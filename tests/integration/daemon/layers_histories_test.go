@@ -292,11 +292,11 @@ func (h *layerHistory) goOn(k *kept) {
 	switch {
 	case !k.changed && k.unpacks && n < 70:
 		h.apply(k)
-	case k.ours && k.unpacks && n < 12:
+	case k.changed && k.unpacks && n < 12:
 		h.apply(k)
 	case !k.unpacks && n < 10:
 		h.apply(k)
-	case !k.changed && n < 85, !k.unpacks && n < 40, k.applied == 0 && n < 20: // unpackers do not write after an Apply, nor before one
+	case !k.changed && n < 85, !k.unpacks && n < 40, k.applied == 0 && n < 20: // unpackers do not write after an Apply
 		h.write(k)
 	case n < 92:
 		h.commit(k)
