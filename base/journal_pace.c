@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/journal_pace.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "base/volume.h"
+
+enum {
+    MANY = 512,     /* that takes some 10 ms */
+    PAUSE_MS = 4,   /* between two writes */
+    PAUSE_TIMES = 4 /* and so many times what the last one took, for slow disks */
+};
+
+struct journal_pace {
+    int dirfd; /* set once */
+    atomic_uint changed;
+    bool started; /* by the thread that notes the last of MANY, as the next two */
+    int fd;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool ending; /* under lock */
+};
+
+/* False when it is time to end. */
+static bool pause_for(struct journal_pace *pace, int ms)
+{
+    struct timespec deadline = clock_deadline(ms);
+    (void) pthread_mutex_lock(&pace->lock);
+    int rc = 0;
+    while (!pace->ending && rc == 0)
+        rc = pthread_cond_timedwait(&pace->ended, &pace->lock, &deadline);
+    bool ending = pace->ending;
+    (void) pthread_mutex_unlock(&pace->lock);
+    return !ending;
+}
+
+static int pause_after(int64_t took_ms)
+{
+    int64_t pause = PAUSE_TIMES * took_ms;
+    return pause > PAUSE_MS ? (int) pause : PAUSE_MS;
+}
+
+static void *run(void *argument)
+{
+    struct journal_pace *pace = argument;
+    int pause_ms = PAUSE_MS;
+    thread_lower_priority(0); /* not as low as that of the clone whose changes it writes */
+    while (pause_for(pace, pause_ms)) {
+        int64_t begun = clock_monotonic_ms();
+        if (volume_write_journal(pace->fd) != 0)
+            break;
+        pause_ms = pause_after(clock_monotonic_ms() - begun);
+    }
+    return NULL;
+}
+
+struct journal_pace *journal_pace_new(int dirfd)
+{
+    struct journal_pace *pace = mem_alloc(sizeof *pace);
+    pace->dirfd = dirfd;
+    pace->fd = -1;
+    (void) pthread_mutex_init(&pace->lock, NULL);
+    (void) pthread_cond_init(&pace->ended, NULL);
+    return pace;
+}
+
+void journal_pace_note(struct journal_pace *pace)
+{
+    if (atomic_fetch_add(&pace->changed, 1) + 1 != MANY)
+        return;
+    pace->fd = volume_open_journal(pace->dirfd);
+    pace->started =
+        pace->fd >= 0 && thread_start(&pace->thread, "journal pace", run, pace, NULL) == 0;
+}
+
+void journal_pace_clear(struct journal_pace **inout_pace)
+{
+    struct journal_pace *pace = *inout_pace;
+    if (!pace)
+        return;
+    (void) pthread_mutex_lock(&pace->lock);
+    pace->ending = true;
+    (void) pthread_cond_signal(&pace->ended);
+    (void) pthread_mutex_unlock(&pace->lock);
+    if (pace->started)
+        (void) pthread_join(pace->thread, NULL);
+    fd_close(&pace->fd);
+    (void) pthread_mutex_destroy(&pace->lock);
+    (void) pthread_cond_destroy(&pace->ended);
+    free(pace);
+    *inout_pace = NULL;
+}
