@@ -15,7 +15,7 @@
 enum {
     MANY = 512,     /* that takes some 10 ms */
     PAUSE_MS = 4,   /* between two writes */
-    PAUSE_TIMES = 4 /* and so many times what the last one took, for slow disks */
+    PAUSE_TIMES = 4 /* or so many times what the last one took, on a slow disk */
 };
 
 struct journal_pace {

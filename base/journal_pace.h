@@ -2,15 +2,15 @@
 #pragma once
 
 /*
- * Keeps flushes by others short while many files are made, cloned or deleted on a volume. XFS has
- * one journal for the changes of all files, in their order, so that whoever flushes a file waits
- * until all that was changed before is in it, whoever did that: some milliseconds for what two
- * threads clone in 30 ms. Written every few milliseconds it stays short, at no cost in time.
+ * Keeps flushes by others short while many files are made or cloned on a volume. XFS has one
+ * journal for the changes of all files, in their order, so that whoever flushes a file that has
+ * grown waits until all that was changed before is in it, whoever did that: some milliseconds for
+ * what two threads clone in 30 ms. Written every few milliseconds it stays short.
  * It promises nothing, and hides no error: what is flushed is a file of its own.
  */
 struct journal_pace;
 
-/* The volume of the directory, which stays open until journal_pace_clear. */
+/* The volume of the directory, which has to stay open until journal_pace_clear. */
 struct journal_pace *journal_pace_new(int dirfd);
 
 /* An entry was changed: starts to write the journal with the first that is one of many, where that
