@@ -10,13 +10,15 @@ enum {
     PARENTS_MAX = 64, /* remembered */
     SPARES_MAX = 128, /* of all parents */
     PARENT_SPARES_MAX = 64,
-    PARENT_COPIES_MAX = 8,      /* the same where all is copied */
-    TOP_DELAY_MS = 3000,        /* an unpacker goes on sooner */
-    BURST_MS = 10 * 60 * 1000,  /* uses since then count */
-    IDLE_MS = 60 * 60 * 1000,   /* without a use */
-    PAUSE_MS = 10 * 60 * 1000,  /* after a failure */
-    ENTRIES_MAX = 2000000,      /* files of all spares */
-    PARENT_ENTRIES_MAX = 800000 /* files of the spares of one parent, if it has more than one */
+    PARENT_COPIES_MAX = 8,       /* the same where all is copied */
+    TOP_SPARES_MAX = 32,         /* of what was just unpacked */
+    TOP_DELAY_MS = 3000,         /* an unpacker goes on sooner */
+    BURST_MS = 10 * 60 * 1000,   /* uses since then count, or are expected until then */
+    IDLE_MS = 60 * 60 * 1000,    /* without a use */
+    PAUSE_MS = 10 * 60 * 1000,   /* after a failure */
+    ENTRIES_MAX = 2000000,       /* files of all spares */
+    PARENT_ENTRIES_MAX = 800000, /* files of the spares of one parent, if it has more than one */
+    TOP_ENTRIES_MAX = 600000     /* the same of what was just unpacked */
 };
 
 /* A parent, linked from the most recently used one on. */
@@ -25,6 +27,7 @@ struct parent {
     char *snapshotter;
     char *key;
     int64_t used_ms;                    /* last, or became the top */
+    int64_t expected_until_ms;          /* uses are, of a top */
     int64_t wanted_ms;                  /* not before */
     int64_t uses_ms[PARENT_SPARES_MAX]; /* the last ones, in a ring */
     unsigned use_count;
@@ -34,7 +37,8 @@ struct parent {
 };
 
 struct pool {
-    unsigned parent_spares_max; /* set once */
+    unsigned parent_spares_max; /* set once, as the next */
+    unsigned top_spares_max;
     pthread_mutex_t lock;
     struct parent *first; /* under lock, as all below */
     unsigned parent_count;
@@ -46,6 +50,7 @@ struct pool *pool_new(bool clones_share_data)
 {
     struct pool *pool = mem_alloc(sizeof *pool);
     pool->parent_spares_max = clones_share_data ? PARENT_SPARES_MAX : PARENT_COPIES_MAX;
+    pool->top_spares_max = clones_share_data ? TOP_SPARES_MAX : 1;
     (void) pthread_mutex_init(&pool->lock, NULL);
     return pool;
 }
@@ -122,26 +127,50 @@ static struct parent *touch(struct pool *pool, const char *snapshotter, const ch
     return parent;
 }
 
-static unsigned wanted(const struct pool *pool, const struct parent *parent, int64_t now_ms)
+static unsigned used_lately(const struct parent *parent, int64_t now_ms)
 {
     unsigned count = 0;
     unsigned known = parent->use_count < PARENT_SPARES_MAX ? parent->use_count : PARENT_SPARES_MAX;
-    if (now_ms - parent->used_ms > IDLE_MS)
-        return 0;
     for (unsigned i = 0; i < known; i++)
         count += now_ms - parent->uses_ms[i] <= BURST_MS;
-    uint64_t most =
-        parent->entries > 0 ? PARENT_ENTRIES_MAX / parent->entries : pool->parent_spares_max;
-    if (most > pool->parent_spares_max)
-        most = pool->parent_spares_max;
+    return count;
+}
+
+/* As many as have no more files than that together; one also as long as nobody knows how many
+ * files one has. */
+static unsigned bounded(const struct parent *parent, uint64_t entries_max, unsigned spares_max)
+{
+    uint64_t most = parent->entries > 0 ? entries_max / parent->entries : 1;
+    if (most > spares_max)
+        most = spares_max;
+    return most > 1 ? (unsigned) most : 1;
+}
+
+static unsigned wanted(const struct pool *pool, const struct parent *parent, int64_t now_ms)
+{
+    if (now_ms - parent->used_ms > IDLE_MS)
+        return 0;
+    unsigned most = bounded(parent, PARENT_ENTRIES_MAX, pool->parent_spares_max);
+    unsigned count = used_lately(parent, now_ms);
+    unsigned expected = 1;
+    if (now_ms < parent->expected_until_ms)
+        expected = bounded(parent, TOP_ENTRIES_MAX, pool->top_spares_max);
     if (count > most)
-        count = (unsigned) most;
-    return count > 0 ? count : 1;
+        count = most;
+    return count > expected ? count : expected;
 }
 
 static bool wants(const struct pool *pool, const struct parent *parent, int64_t now_ms)
 {
     return now_ms >= parent->wanted_ms && parent->count < wanted(pool, parent, now_ms);
+}
+
+/* What nobody has used yet leaves half of the room to what was used, except for its first one. */
+static bool has_room(const struct pool *pool, const struct parent *parent, int64_t now_ms)
+{
+    bool expected = parent->count > 0 && parent->count >= used_lately(parent, now_ms);
+    unsigned share = expected ? 2 : 1;
+    return pool->spare_count < SPARES_MAX / share && pool->entries < ENTRIES_MAX / share;
 }
 
 bool pool_note_use(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
@@ -161,6 +190,7 @@ void pool_note_top(struct pool *pool, const char *snapshotter, const char *paren
     struct parent *top = touch(pool, snapshotter, parent);
     top->used_ms = now_ms;
     top->wanted_ms = now_ms + TOP_DELAY_MS;
+    top->expected_until_ms = now_ms + BURST_MS;
     (void) pthread_mutex_unlock(&pool->lock);
 }
 
@@ -181,6 +211,8 @@ void pool_note_layer(struct pool *pool, const char *snapshotter, const char *par
     struct parent **place = place_of(pool, snapshotter, parent);
     if (*place && (*place)->count == 0 && (*place)->use_count == 0)
         forget(pool, place);
+    else if (*place)
+        (*place)->expected_until_ms = 0;
     (void) pthread_mutex_unlock(&pool->lock);
 }
 
@@ -254,10 +286,8 @@ bool pool_wants(struct pool *pool, int64_t now_ms, char **out_snapshotter, char 
 {
     bool found = false;
     (void) pthread_mutex_lock(&pool->lock);
-    bool full = pool->spare_count >= SPARES_MAX || pool->entries >= ENTRIES_MAX;
-    for (const struct parent *parent = pool->first; parent && !found && !full;
-         parent = parent->next) {
-        found = wants(pool, parent, now_ms);
+    for (const struct parent *parent = pool->first; parent && !found; parent = parent->next) {
+        found = wants(pool, parent, now_ms) && has_room(pool, parent, now_ms);
         if (found) {
             *out_snapshotter = mem_strdup(parent->snapshotter);
             *out_parent = mem_strdup(parent->key);

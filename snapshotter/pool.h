@@ -14,7 +14,9 @@
  * A parent wants spares when containers or build steps are started from it, or when it is the top
  * of an image that was just unpacked: at least one, and as many as were used within the last ten
  * minutes, but no more than a number of files allows; nothing any more when it has not been used
- * for an hour. All parents together have a limit, too; those used last come first.
+ * for an hour. The top is expected to be used by many within ten minutes, which need not have
+ * happened yet; where clones share no data, by one. All parents together have a limit, too, half
+ * of it for what is only expected; those used last come first.
  */
 struct pool;
 

@@ -153,6 +153,90 @@ static void the_top_of_an_image_waits_for_another_layer(void **state)
     assert_wants(pool, 7 * SECOND, "two");
 }
 
+/* Makes what the pool wants, trees of so many entries, up to a limit; returns how many. */
+static unsigned fill(struct pool *pool, int64_t now, uint64_t entries, unsigned limit)
+{
+    unsigned made = 0;
+    owned(mem_free) char *name = NULL;
+    owned(mem_free) char *key = NULL;
+    while (made < limit && pool_wants(pool, now, &name, &key)) {
+        assert_true(put(pool, key, ++made, entries));
+        mem_free(&name);
+        mem_free(&key);
+    }
+    return made;
+}
+
+static void the_top_of_an_image_expects_a_burst(void **state)
+{
+    (void) state;
+    owned(clear_pool) struct pool *pool = pool_new(true);
+    pool_note_top(pool, "name", "image", 0);
+    assert_int_equal(fill(pool, 4 * SECOND, 110000, 100), 5);
+    assert_int_equal(take_surplus(pool, 9 * MINUTE, false), 0);
+    for (uint64_t tree = 1; tree <= 4; tree++)
+        assert_int_equal(take_surplus(pool, 10 * MINUTE, false), tree);
+    assert_int_equal(take_surplus(pool, 10 * MINUTE, false), 0);
+    assert_int_equal(take_surplus(pool, 2 * HOUR, false), 5);
+}
+
+static void what_is_taken_of_a_top_is_made_again(void **state)
+{
+    (void) state;
+    owned(clear_pool) struct pool *pool = pool_new(true);
+    pool_note_top(pool, "name", "image", 0);
+    assert_int_equal(fill(pool, 4 * SECOND, 5000, 100), 32);
+    for (uint64_t tree = 1; tree <= 32; tree++) {
+        pool_note_use(pool, "name", "image", 5 * SECOND);
+        assert_int_equal(take(pool, "image"), tree);
+    }
+    assert_int_equal(fill(pool, 6 * SECOND, 5000, 100), 32);
+    assert_int_equal(take_surplus(pool, 10 * MINUTE, false), 0); /* by now they were used */
+    assert_int_equal(take_surplus(pool, 11 * MINUTE, false), 1);
+}
+
+static void a_top_of_big_trees_gets_one(void **state)
+{
+    (void) state;
+    owned(clear_pool) struct pool *pool = pool_new(true);
+    pool_note_top(pool, "name", "image", 0);
+    assert_int_equal(fill(pool, 4 * SECOND, 700000, 100), 1);
+    owned(clear_pool) struct pool *copies = pool_new(false);
+    pool_note_top(copies, "name", "image", 0);
+    assert_int_equal(fill(copies, 4 * SECOND, 1000, 100), 1);
+}
+
+static void an_image_on_top_of_it_ends_what_is_expected(void **state)
+{
+    (void) state;
+    owned(clear_pool) struct pool *pool = pool_new(true);
+    pool_note_top(pool, "name", "image", 0);
+    assert_int_equal(fill(pool, 4 * SECOND, 110000, 3), 3);
+    pool_note_layer(pool, "name", "image");
+    assert_wants(pool, 5 * SECOND, "nothing");
+    assert_int_equal(take_surplus(pool, 5 * SECOND, false), 1);
+    assert_int_equal(take_surplus(pool, 5 * SECOND, false), 2);
+    assert_int_equal(take_surplus(pool, 5 * SECOND, false), 0);
+}
+
+static void what_is_expected_leaves_room_for_what_is_used(void **state)
+{
+    (void) state;
+    owned(clear_pool) struct pool *pool = pool_new(true);
+    for (int i = 0; i < 3; i++) {
+        char parent[32];
+        (void) snprintf(parent, sizeof parent, "image %d", i);
+        pool_note_top(pool, "name", parent, i);
+    }
+    /* Five of the last one, four of the one before, and one of the first: it has none. */
+    assert_int_equal(fill(pool, 4 * SECOND, 120000, 100), 10);
+    assert_int_equal(take_surplus(pool, 5 * SECOND, false), 0);
+    for (int i = 0; i < 4; i++)
+        pool_note_use(pool, "name", "container", 5 * SECOND);
+    assert_int_equal(fill(pool, 5 * SECOND, 120000, 100), 4);
+    assert_int_equal(take_surplus(pool, 5 * SECOND, false), 0);
+}
+
 static void a_failure_is_not_tried_again_at_once(void **state)
 {
     (void) state;
@@ -224,6 +308,11 @@ int main(void)
         cmocka_unit_test(fewer_are_wanted_where_all_is_copied),
         cmocka_unit_test(no_parent_has_more_than_its_places),
         cmocka_unit_test(the_top_of_an_image_waits_for_another_layer),
+        cmocka_unit_test(the_top_of_an_image_expects_a_burst),
+        cmocka_unit_test(what_is_taken_of_a_top_is_made_again),
+        cmocka_unit_test(a_top_of_big_trees_gets_one),
+        cmocka_unit_test(an_image_on_top_of_it_ends_what_is_expected),
+        cmocka_unit_test(what_is_expected_leaves_room_for_what_is_used),
         cmocka_unit_test(a_failure_is_not_tried_again_at_once),
         cmocka_unit_test(what_was_used_least_recently_goes_first),
         cmocka_unit_test(a_parent_that_is_gone_is_forgotten),

@@ -307,13 +307,7 @@ func TestATakeOverOfWhatHasASpare(t *testing.T) {
 	must(t, harness.Fill(dir, spareFiles))
 	m.done(t, "base", "many", dir)
 	m.unpack(t, "parent", "base")
-	awaitSpares(t, m.d, 1, m.trees["base"], m.trees["parent"]) // the top of an image gets one
-	harness.Eventually(t, spareBound, func() string {
-		if strings.Contains(m.d.Log(), "a spare of parent") {
-			return ""
-		}
-		return "the spare is not ready"
-	})
+	awaitReady(t, m.d, "parent", topSpares)
 	dir = m.step(t, "child", "parent")
 	m.fill(t, "child", "parent")
 	must(t, rewriteAll(dir))

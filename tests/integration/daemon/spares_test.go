@@ -19,6 +19,9 @@ import (
 // spareFiles is more than the daemon finds small enough to do without spares.
 const spareFiles = 300
 
+// topSpares is how many the top of an image gets if it is so small.
+const topSpares = 32
+
 // spareBound is how long a spare may take; others work at a higher priority.
 const spareBound = 30 * time.Second
 
@@ -96,13 +99,19 @@ func startWithSpare(t *testing.T, args ...string) (d *harness.Daemon, s *harness
 	for tree := range awaitSpares(t, d, 1, known...) {
 		spare = tree
 	}
-	harness.Eventually(t, spareBound, func() string {
-		if strings.Contains(d.Log(), "a spare of base") {
-			return ""
-		}
-		return "the spare is not ready"
-	})
+	awaitReady(t, d, "base", 1)
 	return d, s, known, spare
+}
+
+// awaitReady waits until so many spares of the parent have been made. The daemon's log level is debug.
+func awaitReady(t *testing.T, d *harness.Daemon, parent string, count int) {
+	t.Helper()
+	harness.Eventually(t, spareBound, func() string {
+		if made := strings.Count(d.Log(), "a spare of "+parent+" ("); made < count {
+			return fmt.Sprintf("%d spares are ready, not %d", made, count)
+		}
+		return ""
+	})
 }
 
 func hasName(t *testing.T, dir, want string) {
@@ -235,9 +244,9 @@ func TestAViewThatIsAPrivateCloneTakesASpare(t *testing.T) {
 	hasName(t, dir, "base")
 }
 
-// What an unpacker puts on top of another layer wants no spare of that; the top does, after a while.
-func TestTheTopOfAnImageGetsASpare(t *testing.T) {
-	d, s := start(t)
+// What an unpacker puts on top of another layer wants no spare of that; the top wants some, after a while.
+func TestTheTopOfAnImageGetsSpares(t *testing.T) {
+	d, s := start(t, "--log-level", "debug")
 	layer := func(name, parent string) string {
 		dir, err := s.Prepare("default/1/extract-"+name, parent)
 		must(t, err)
@@ -246,9 +255,16 @@ func TestTheTopOfAnImageGetsASpare(t *testing.T) {
 		return treeOf(t, d, dir)
 	}
 	known := []string{layer("one", ""), layer("two", "one"), layer("three", "two")}
-	awaitSpares(t, d, 1, known...)
+	awaitReady(t, d, "three", topSpares)
 	time.Sleep(500 * time.Millisecond)
-	awaitSpares(t, d, 1, known...)
+	spares := awaitSpares(t, d, topSpares, known...)
+	for n := 0; n < topSpares; n++ {
+		dir, err := s.Prepare(numbered("container", n), "three")
+		must(t, err)
+		tree := treeOf(t, d, dir)
+		equal(t, "the tree is a spare", spares[tree], true)
+		delete(spares, tree)
+	}
 }
 
 // A Prepare that finds the volume full has spares make room.
