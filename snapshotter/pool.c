@@ -12,7 +12,8 @@ enum {
     PARENT_SPARES_MAX = 64,
     PARENT_COPIES_MAX = 8,       /* the same where all is copied */
     TOP_SPARES_MAX = 32,         /* of what was just unpacked */
-    TOP_DELAY_MS = 3000,         /* an unpacker goes on sooner */
+    QUIET_MS = 3000,             /* an unpacker goes on sooner */
+    STEP_MS = 60 * 1000,         /* an unpacker's step may take so long */
     BURST_MS = 10 * 60 * 1000,   /* uses since then count, or are expected until then */
     IDLE_MS = 60 * 60 * 1000,    /* without a use */
     PAUSE_MS = 10 * 60 * 1000,   /* after a failure */
@@ -44,6 +45,9 @@ struct pool {
     unsigned parent_count;
     unsigned spare_count;
     uint64_t entries;
+    int64_t news_ms; /* the last use or step */
+    int64_t step_ms; /* the last step began */
+    unsigned steps;  /* of unpackers, not committed */
 };
 
 struct pool *pool_new(bool clones_share_data)
@@ -165,19 +169,27 @@ static bool wants(const struct pool *pool, const struct parent *parent, int64_t 
     return now_ms >= parent->wanted_ms && parent->count < wanted(pool, parent, now_ms);
 }
 
-/* What nobody has used yet leaves half of the room to what was used, except for its first one. */
-static bool has_room(const struct pool *pool, const struct parent *parent, int64_t now_ms)
+static bool is_quiet(const struct pool *pool, int64_t now_ms)
+{
+    bool unpacking = pool->steps > 0 && now_ms - pool->step_ms < STEP_MS;
+    return !unpacking && now_ms - pool->news_ms >= QUIET_MS;
+}
+
+/* Spares that are only expected to be used, but for the first, wait until all is quiet, and leave
+ * half of the room to the others. */
+static bool may_have(const struct pool *pool, const struct parent *parent, int64_t now_ms)
 {
     bool expected = parent->count > 0 && parent->count >= used_lately(parent, now_ms);
     unsigned share = expected ? 2 : 1;
-    return pool->spare_count < SPARES_MAX / share && pool->entries < ENTRIES_MAX / share;
+    return pool->spare_count < SPARES_MAX / share && pool->entries < ENTRIES_MAX / share &&
+           (!expected || is_quiet(pool, now_ms));
 }
 
 bool pool_note_use(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
 {
     (void) pthread_mutex_lock(&pool->lock);
     struct parent *used = touch(pool, snapshotter, parent);
-    used->used_ms = now_ms;
+    used->used_ms = pool->news_ms = now_ms;
     used->uses_ms[used->use_count++ % PARENT_SPARES_MAX] = now_ms;
     bool wants_one = wants(pool, used, now_ms);
     (void) pthread_mutex_unlock(&pool->lock);
@@ -188,8 +200,9 @@ void pool_note_top(struct pool *pool, const char *snapshotter, const char *paren
 {
     (void) pthread_mutex_lock(&pool->lock);
     struct parent *top = touch(pool, snapshotter, parent);
-    top->used_ms = now_ms;
-    top->wanted_ms = now_ms + TOP_DELAY_MS;
+    top->used_ms = pool->news_ms = now_ms;
+    pool->steps -= pool->steps > 0;
+    top->wanted_ms = now_ms + QUIET_MS;
     top->expected_until_ms = now_ms + BURST_MS;
     (void) pthread_mutex_unlock(&pool->lock);
 }
@@ -214,6 +227,24 @@ void pool_note_layer(struct pool *pool, const char *snapshotter, const char *par
     else if (*place)
         (*place)->expected_until_ms = 0;
     (void) pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_note_step(struct pool *pool, int64_t now_ms)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    if (now_ms - pool->step_ms >= STEP_MS) /* those before were given up */
+        pool->steps = 0;
+    pool->step_ms = pool->news_ms = now_ms;
+    pool->steps++;
+    (void) pthread_mutex_unlock(&pool->lock);
+}
+
+bool pool_is_quiet(struct pool *pool, int64_t now_ms)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    bool quiet = is_quiet(pool, now_ms);
+    (void) pthread_mutex_unlock(&pool->lock);
+    return quiet;
 }
 
 void pool_forget(struct pool *pool, const char *snapshotter, const char *parent)
@@ -287,7 +318,7 @@ bool pool_wants(struct pool *pool, int64_t now_ms, char **out_snapshotter, char 
     bool found = false;
     (void) pthread_mutex_lock(&pool->lock);
     for (const struct parent *parent = pool->first; parent && !found; parent = parent->next) {
-        found = wants(pool, parent, now_ms) && has_room(pool, parent, now_ms);
+        found = wants(pool, parent, now_ms) && may_have(pool, parent, now_ms);
         if (found) {
             *out_snapshotter = mem_strdup(parent->snapshotter);
             *out_parent = mem_strdup(parent->key);

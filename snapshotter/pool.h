@@ -15,8 +15,9 @@
  * of an image that was just unpacked: at least one, and as many as were used within the last ten
  * minutes, but no more than a number of files allows; nothing any more when it has not been used
  * for an hour. The top is expected to be used by many within ten minutes, which need not have
- * happened yet; where clones share no data, by one. All parents together have a limit, too, half
- * of it for what is only expected; those used last come first.
+ * happened yet; where clones share no data, by one. What is only expected waits until all is quiet.
+ * All parents together have a limit, too, half of it for what is only expected; those used last
+ * come first.
  */
 struct pool;
 
@@ -31,6 +32,12 @@ bool pool_note_use(struct pool *pool, const char *snapshotter, const char *paren
  * which pool_note_layer says. */
 void pool_note_top(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms);
 void pool_note_layer(struct pool *pool, const char *snapshotter, const char *parent);
+
+/* An unpacker has begun a step, whose commit, or a minute, ends it. */
+void pool_note_step(struct pool *pool, int64_t now_ms);
+
+/* Nobody unpacks, and nothing was used for some seconds. */
+bool pool_is_quiet(struct pool *pool, int64_t now_ms);
 
 /* The snapshot is gone, and its spares with it. */
 void pool_forget(struct pool *pool, const char *snapshotter, const char *parent);

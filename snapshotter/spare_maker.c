@@ -115,7 +115,9 @@ static int clone_tree(struct spare_maker *maker, struct making *making, struct e
 {
     struct snapshotter *snapshotter = maker->snapshotter;
     struct spare_record *spare = making->spare;
-    const struct tree_clone_options options = {.threads = 1, .cancel = &maker->cancel};
+    bool quiet = pool_is_quiet(snapshotter->pool, clock_monotonic_ms());
+    const struct tree_clone_options options = {
+        .threads = quiet ? snapshotter->options.clone_threads : 1, .cancel = &maker->cancel};
     struct tree_clone_result result = {0};
     owned(fd_close) int dirfd = snapshotter_make_folder(snapshotter, spare->tree, error);
     if (dirfd < 0)

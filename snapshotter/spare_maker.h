@@ -6,7 +6,8 @@
 
 /*
  * Makes spares for the pool in the background, one after the other, at the lowest priority for CPU
- * and disk, and removes those that are too many. A spare is ready when it is on disk and recorded.
+ * and disk, with one thread unless all is quiet, and removes those that are too many. A spare is
+ * ready when it is on disk and recorded.
  * None is made while less than a tenth of the volume or of its inodes is free, and all go when less
  * than a twentieth is.
  */

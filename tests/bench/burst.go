@@ -99,7 +99,7 @@ func (r *imageRows) filesOf(m *image) int {
 	return r.files
 }
 
-// spares begins with the one that the top of an image gets soon after it was unpacked, and counts those taken.
+// spares begins with those that the top of an image gets soon after it was unpacked, and counts those taken.
 func (r *imageRows) spares(sides []*stock, what string, m *image, calls, before int) (taken int, err error) {
 	ours := sides[0]
 	var times [2][]time.Duration
@@ -160,8 +160,8 @@ func (r *imageRows) awaitSpare(s *stock, parent string, more int) error {
 	return s.awaitIdle()
 }
 
-// burstRows: more containers than there are spares, with the pool as it is by default. The first burst finds one spare,
-// the others what the pool has learned from it.
+// burstRows: more containers than there are spares, with the pool as it is by default. The first burst finds what an
+// image gets that was just unpacked, the others what the pool has learned from the one before.
 func (r *imageRows) burstRows() error {
 	ours, err := r.side(oursPool)
 	if err != nil {
@@ -205,7 +205,7 @@ func (r *imageRows) burstRows() error {
 		n := map[string]int{burstBig: atOnce, burstSmall: inSequence}[what]
 		ours, peer := r.noted(what, oursPool), r.noted(what, overlay)
 		r.table.compareTimes(fmt.Sprintf("%s of %d files, Prepare and Mounts, p50; overlayfs", what, r.filesOf(m)), ours, peer, &limit)
-		r.table.compareTimes("the first of these alone, one spare", ours[:n], peer[:n], nil)
+		r.table.compareTimes("the first of these alone, after the unpack", ours[:n], peer[:n], nil)
 	}
 	r.times.addTimes(fmt.Sprintf("%d containers\nat once", atOnce), r.noted(burstBig, oursPool), r.noted(burstBig, overlay), nil)
 	r.times.addTimes(fmt.Sprintf("%d small ones\none by one", inSequence), r.noted(burstSmall, oursPool), r.noted(burstSmall, overlay), nil)

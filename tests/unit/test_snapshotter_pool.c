@@ -219,6 +219,30 @@ static void an_image_on_top_of_it_ends_what_is_expected(void **state)
     assert_int_equal(take_surplus(pool, 5 * SECOND, false), 0);
 }
 
+static void what_is_expected_waits_for_quiet(void **state)
+{
+    (void) state;
+    owned(clear_pool) struct pool *pool = pool_new(true);
+    assert_true(pool_is_quiet(pool, 10 * SECOND));
+    pool_note_step(pool, 10 * SECOND);
+    pool_note_top(pool, "name", "image", 20 * SECOND);
+    pool_note_step(pool, 21 * SECOND); /* of another image */
+    assert_int_equal(fill(pool, 24 * SECOND, 110000, 100), 1);
+    assert_false(pool_is_quiet(pool, 24 * SECOND));
+    pool_note_top(pool, "name", "other", 50 * SECOND);
+    assert_wants(pool, 52 * SECOND, "nothing");
+    assert_int_equal(fill(pool, 53 * SECOND, 110000, 2), 2);
+    pool_note_use(pool, "name", "image", 54 * SECOND);
+    assert_wants(pool, 55 * SECOND, "nothing");
+    assert_wants(pool, 57 * SECOND, "image");
+    pool_note_step(pool, 60 * SECOND); /* and it is given up */
+    assert_wants(pool, 119 * SECOND, "nothing");
+    assert_wants(pool, 120 * SECOND, "image");
+    pool_note_step(pool, 130 * SECOND);
+    pool_note_top(pool, "name", "third", 131 * SECOND);
+    assert_true(pool_is_quiet(pool, 134 * SECOND));
+}
+
 static void what_is_expected_leaves_room_for_what_is_used(void **state)
 {
     (void) state;
@@ -312,6 +336,7 @@ int main(void)
         cmocka_unit_test(what_is_taken_of_a_top_is_made_again),
         cmocka_unit_test(a_top_of_big_trees_gets_one),
         cmocka_unit_test(an_image_on_top_of_it_ends_what_is_expected),
+        cmocka_unit_test(what_is_expected_waits_for_quiet),
         cmocka_unit_test(what_is_expected_leaves_room_for_what_is_used),
         cmocka_unit_test(a_failure_is_not_tried_again_at_once),
         cmocka_unit_test(what_was_used_least_recently_goes_first),
