@@ -5,7 +5,8 @@
 
 #include "base/error.h"
 
-/* Starts a thread with a name (15 characters count) and 512 KiB of stack. Join it. */
+/* Starts a thread with a name (15 characters count), 512 KiB of stack and the priority of the
+ * calling one. Join it. */
 int thread_start(pthread_t *out_thread, const char *name, void *(*run)(void *), void *argument,
                  struct error *error);
 

@@ -36,6 +36,7 @@ int thread_start(pthread_t *out_thread, const char *name, void *(*run)(void *), 
     beginning->argument = argument;
     (void) pthread_attr_init(&attributes);
     (void) pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    (void) pthread_attr_set_qos_class_np(&attributes, qos_class_self(), 0);
     int rc = pthread_create(out_thread, &attributes, begin, beginning);
     (void) pthread_attr_destroy(&attributes);
     if (rc != 0) {

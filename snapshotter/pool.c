@@ -13,7 +13,6 @@ enum {
     PARENT_COPIES_MAX = 8,       /* the same where all is copied */
     TOP_SPARES_MAX = 32,         /* of what was just unpacked */
     QUIET_MS = 3000,             /* an unpacker goes on sooner */
-    STEP_MS = 60 * 1000,         /* an unpacker's step may take so long */
     BURST_MS = 10 * 60 * 1000,   /* uses since then count, or are expected until then */
     IDLE_MS = 60 * 60 * 1000,    /* without a use */
     PAUSE_MS = 10 * 60 * 1000,   /* after a failure */
@@ -45,9 +44,8 @@ struct pool {
     unsigned parent_count;
     unsigned spare_count;
     uint64_t entries;
-    int64_t news_ms; /* the last use or step */
-    int64_t step_ms; /* the last step began */
-    unsigned steps;  /* of unpackers, not committed */
+    int64_t news_ms;    /* the last use, or the last thing that an unpacker did */
+    unsigned unpacking; /* layers right now */
 };
 
 struct pool *pool_new(bool clones_share_data)
@@ -96,13 +94,13 @@ static void push(struct pool *pool, struct parent *parent)
     pool->first = parent;
 }
 
-/* The last one that has no spares is forgotten if there are too many. */
+/* The last one that has no spares is forgotten if there are too many, but not the first of all. */
 static void bound_parents(struct pool *pool)
 {
     struct parent **last = NULL;
     if (pool->parent_count <= PARENTS_MAX)
         return;
-    for (struct parent **place = &pool->first; *place; place = &(*place)->next)
+    for (struct parent **place = &pool->first->next; *place; place = &(*place)->next)
         if ((*place)->count == 0)
             last = place;
     if (!last)
@@ -171,18 +169,27 @@ static bool wants(const struct pool *pool, const struct parent *parent, int64_t 
 
 static bool is_quiet(const struct pool *pool, int64_t now_ms)
 {
-    bool unpacking = pool->steps > 0 && now_ms - pool->step_ms < STEP_MS;
-    return !unpacking && now_ms - pool->news_ms >= QUIET_MS;
+    return pool->unpacking == 0 && now_ms - pool->news_ms >= QUIET_MS;
 }
 
-/* Spares that are only expected to be used, but for the first, wait until all is quiet, and leave
- * half of the room to the others. */
-static bool may_have(const struct pool *pool, const struct parent *parent, int64_t now_ms)
+/* Another one is only expected to be used; the first is not one of those. */
+static bool is_expectation(const struct parent *parent, int64_t now_ms)
 {
-    bool expected = parent->count > 0 && parent->count >= used_lately(parent, now_ms);
-    unsigned share = expected ? 2 : 1;
-    return pool->spare_count < SPARES_MAX / share && pool->entries < ENTRIES_MAX / share &&
-           (!expected || is_quiet(pool, now_ms));
+    return parent->count > 0 && parent->count >= used_lately(parent, now_ms);
+}
+
+static bool has_room(const struct pool *pool, unsigned share)
+{
+    return pool->spare_count < SPARES_MAX / share && pool->entries < ENTRIES_MAX / share;
+}
+
+static const struct parent *find_wanting(const struct pool *pool, int64_t now_ms, bool expectation)
+{
+    const struct parent *parent = pool->first;
+    while (parent &&
+           (!wants(pool, parent, now_ms) || is_expectation(parent, now_ms) != expectation))
+        parent = parent->next;
+    return parent;
 }
 
 bool pool_note_use(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
@@ -201,7 +208,6 @@ void pool_note_top(struct pool *pool, const char *snapshotter, const char *paren
     (void) pthread_mutex_lock(&pool->lock);
     struct parent *top = touch(pool, snapshotter, parent);
     top->used_ms = pool->news_ms = now_ms;
-    pool->steps -= pool->steps > 0;
     top->wanted_ms = now_ms + QUIET_MS;
     top->expected_until_ms = now_ms + BURST_MS;
     (void) pthread_mutex_unlock(&pool->lock);
@@ -218,9 +224,10 @@ static void forget(struct pool *pool, struct parent **place)
     free_parent(parent);
 }
 
-void pool_note_layer(struct pool *pool, const char *snapshotter, const char *parent)
+void pool_note_layer(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms)
 {
     (void) pthread_mutex_lock(&pool->lock);
+    pool->news_ms = now_ms;
     struct parent **place = place_of(pool, snapshotter, parent);
     if (*place && (*place)->count == 0 && (*place)->use_count == 0)
         forget(pool, place);
@@ -229,13 +236,18 @@ void pool_note_layer(struct pool *pool, const char *snapshotter, const char *par
     (void) pthread_mutex_unlock(&pool->lock);
 }
 
-void pool_note_step(struct pool *pool, int64_t now_ms)
+void pool_begin_unpacking(struct pool *pool)
 {
     (void) pthread_mutex_lock(&pool->lock);
-    if (now_ms - pool->step_ms >= STEP_MS) /* those before were given up */
-        pool->steps = 0;
-    pool->step_ms = pool->news_ms = now_ms;
-    pool->steps++;
+    pool->unpacking++;
+    (void) pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_end_unpacking(struct pool *pool, int64_t now_ms)
+{
+    (void) pthread_mutex_lock(&pool->lock);
+    pool->unpacking--;
+    pool->news_ms = now_ms;
     (void) pthread_mutex_unlock(&pool->lock);
 }
 
@@ -315,17 +327,18 @@ bool pool_is_empty(struct pool *pool)
 
 bool pool_wants(struct pool *pool, int64_t now_ms, char **out_snapshotter, char **out_parent)
 {
-    bool found = false;
+    const struct parent *parent = NULL;
     (void) pthread_mutex_lock(&pool->lock);
-    for (const struct parent *parent = pool->first; parent && !found; parent = parent->next) {
-        found = wants(pool, parent, now_ms) && may_have(pool, parent, now_ms);
-        if (found) {
-            *out_snapshotter = mem_strdup(parent->snapshotter);
-            *out_parent = mem_strdup(parent->key);
-        }
+    if (has_room(pool, 1))
+        parent = find_wanting(pool, now_ms, false);
+    if (!parent && has_room(pool, 2) && is_quiet(pool, now_ms))
+        parent = find_wanting(pool, now_ms, true);
+    if (parent) {
+        *out_snapshotter = mem_strdup(parent->snapshotter);
+        *out_parent = mem_strdup(parent->key);
     }
     (void) pthread_mutex_unlock(&pool->lock);
-    return found;
+    return parent != NULL;
 }
 
 bool pool_take_surplus(struct pool *pool, int64_t now_ms, bool all, struct spare_record *out_spare)

@@ -15,9 +15,9 @@
  * of an image that was just unpacked: at least one, and as many as were used within the last ten
  * minutes, but no more than a number of files allows; nothing any more when it has not been used
  * for an hour. The top is expected to be used by many within ten minutes, which need not have
- * happened yet; where clones share no data, by one. What is only expected waits until all is quiet.
- * All parents together have a limit, too, half of it for what is only expected; those used last
- * come first.
+ * happened yet; where clones share no data, by one. All parents together have a limit, too; those
+ * used last come first. What is only expected, but for a first spare, comes last, when all is
+ * quiet, and as long as the pool is less than half full.
  */
 struct pool;
 
@@ -31,12 +31,14 @@ bool pool_note_use(struct pool *pool, const char *snapshotter, const char *paren
 /* An unpacker has committed the snapshot: the top of an image, unless it goes on upon it soon,
  * which pool_note_layer says. */
 void pool_note_top(struct pool *pool, const char *snapshotter, const char *parent, int64_t now_ms);
-void pool_note_layer(struct pool *pool, const char *snapshotter, const char *parent);
+void pool_note_layer(struct pool *pool, const char *snapshotter, const char *parent,
+                     int64_t now_ms);
 
-/* An unpacker has begun a step, whose commit, or a minute, ends it. */
-void pool_note_step(struct pool *pool, int64_t now_ms);
+/* A layer is unpacked, until the end is told. */
+void pool_begin_unpacking(struct pool *pool);
+void pool_end_unpacking(struct pool *pool, int64_t now_ms);
 
-/* Nobody unpacks, and nothing was used for some seconds. */
+/* No layer is unpacked, and nothing of the above was noted for some seconds. */
 bool pool_is_quiet(struct pool *pool, int64_t now_ms);
 
 /* The snapshot is gone, and its spares with it. */

@@ -175,30 +175,28 @@ static bool has_own_tree(const struct preparation *preparation)
 }
 
 /* What was made tells of which parents spares are wanted. */
-static void note_made(const struct preparation *preparation)
+static void note_use(const struct preparation *preparation)
 {
     const struct snapshotter *snapshotter = preparation->snapshotter;
     const struct snapshot_request *request = preparation->request;
-    struct pool *pool = snapshotter->pool;
-    int64_t now_ms = clock_monotonic_ms();
-    if (!pool)
+    if (!snapshotter->pool || !request->parent[0] ||
+        snapshot_is_of_unpacker(request->key, request->labels))
         return;
-    if (snapshot_is_of_unpacker(request->key, request->labels))
-        pool_note_step(pool, now_ms);
-    else if (request->parent[0] &&
-             pool_note_use(pool, request->snapshotter, request->parent, now_ms))
+    if (pool_note_use(snapshotter->pool, request->snapshotter, request->parent,
+                      clock_monotonic_ms()))
         spare_maker_wake(snapshotter->spare_maker);
 }
 
 /* An unpacker goes on upon its parent, which is no top then, and needs no spare that would be made
  * meanwhile. */
-static void note_layer(const struct preparation *preparation)
+static void note_step(const struct preparation *preparation)
 {
     const struct snapshotter *snapshotter = preparation->snapshotter;
     const struct snapshot_request *request = preparation->request;
     if (snapshotter->pool && request->parent[0] &&
         snapshot_is_of_unpacker(request->key, request->labels))
-        pool_note_layer(snapshotter->pool, request->snapshotter, request->parent);
+        pool_note_layer(snapshotter->pool, request->snapshotter, request->parent,
+                        clock_monotonic_ms());
 }
 
 static int show_parent(struct preparation *preparation, const struct cancel *cancel,
@@ -250,12 +248,12 @@ static int make(struct preparation *preparation, making *run, const struct cance
 {
     const struct snapshot_request *request = preparation->request;
     if (has_own_tree(preparation))
-        note_layer(preparation);
+        note_step(preparation);
     int rc = make_pinned(preparation, run, cancel, error);
     if (rc != 0)
         return taken_answer(request, rc, error);
     if (has_own_tree(preparation))
-        note_made(preparation);
+        note_use(preparation);
     return snapshot_mounts(preparation->snapshotter, request->snapshotter, request->key, cancel,
                            out_mount, error);
 }

@@ -104,7 +104,7 @@ static int record_spare(struct store_txn *txn, void *context, struct error *erro
     if (rc == 0)
         rc = snapshot_find_origin(txn, &parent, &origin, error);
     if (rc == 0 && (origin != making->origin || parent.layer != making->parent.layer))
-        rc = error_set(error, ERROR_NOT_FOUND, "snapshot %s has not the tree any more that it had",
+        rc = error_set(error, ERROR_BUSY, "snapshot %s has not the tree any more that it had",
                        spare->parent);
     if (rc == 0)
         rc = snapshot_note_use(txn, &parent, false, error);

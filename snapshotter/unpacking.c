@@ -51,6 +51,8 @@ static int pin_target(struct snapshot_unpacking *unpacking, const char *source, 
     if (rc != 0)
         return rc;
     unpacking->pinned = true;
+    if (snapshotter->pool)
+        pool_begin_unpacking(snapshotter->pool);
     flusher_hold(snapshotter->flusher, record->tree);
     found = snapshot_find_by_source(snapshotter, source, &now, error);
     if (found < 0)
@@ -242,6 +244,8 @@ void snapshot_unpacking_clear(struct snapshot_unpacking **inout_unpacking)
     path_list_clear(&unpacking->touched);
     fd_close(&unpacking->fd);
     if (unpacking->pinned) {
+        if (snapshotter->pool)
+            pool_end_unpacking(snapshotter->pool, clock_monotonic_ms());
         flusher_release(snapshotter->flusher, unpacking->record.tree);
         pins_unwrite(snapshotter->pins, unpacking->record.snapshotter, unpacking->record.key);
         usage_cache_drop(snapshotter->usage, unpacking->record.tree);

@@ -23,6 +23,7 @@ const (
 	atOnce          = 8
 	inSequence      = 50
 	idleTime        = 300 * time.Millisecond
+	quietTime       = 10 * time.Second // after it the daemon makes all the spares that it will make
 )
 
 // sparesMade is how many spares of a snapshot clonefsd has made until now.
@@ -48,6 +49,18 @@ func (s *stock) awaitIdle() error {
 		}
 	}
 	return fmt.Errorf("%s is still busy after %s", s.name, settleBound)
+}
+
+// awaitSpares waits until all spares of a snapshot are made.
+func (s *stock) awaitSpares(parent string) error {
+	for last := -1; s.sparesMade(parent) != last; {
+		last = s.sparesMade(parent)
+		time.Sleep(quietTime)
+		if err := s.awaitIdle(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // spareRows times Prepare when there is a spare, which is awaited each time.
@@ -169,9 +182,8 @@ func (r *imageRows) burstRows() error {
 	}
 	var sides []*stock
 	for _, m := range []*image{r.whole, r.small} {
-		before := ours.sparesMade(m.top())
 		if sides, err = r.unpacked([]string{oursPool, overlay}, m); err == nil {
-			err = r.awaitSpare(ours, m.top(), before)
+			err = ours.awaitSpares(m.top())
 		}
 		if err != nil {
 			return err

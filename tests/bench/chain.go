@@ -110,7 +110,10 @@ func (s *stock) list() (all []snapshotsapi.Info, err error) {
 
 // clear removes all snapshots and waits until they are gone from disk.
 func (s *stock) clear() error {
-	return s.removeBut(func(string) bool { return false })
+	if err := s.removeBut(func(string) bool { return false }); err != nil {
+		return err
+	}
+	return s.awaitIdle() // a spare of what is gone may have been in the making
 }
 
 // removeBut removes all snapshots but those that are kept, which keep their parents.

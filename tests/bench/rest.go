@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 )
 
 const restingSnapshots = 200
@@ -29,10 +28,9 @@ func (r *imageRows) memoryRows() error {
 			return err
 		}
 	}
-	if err := s.awaitIdle(); err != nil {
+	if err := s.awaitSpares(r.whole.top()); err != nil {
 		return err
 	}
-	time.Sleep(2 * time.Second)
 	now, err := (&side{daemon: s.worker}).memory()
 	if err != nil {
 		return err

@@ -144,12 +144,13 @@ static void the_top_of_an_image_waits_for_another_layer(void **state)
     owned(clear_pool) struct pool *pool = pool_new(true);
     pool_note_top(pool, "name", "one", 0);
     assert_wants(pool, 2 * SECOND, "nothing");
-    pool_note_layer(pool, "name", "one");
+    pool_note_layer(pool, "name", "one", 2 * SECOND);
     pool_note_top(pool, "name", "two", 2 * SECOND);
     assert_wants(pool, 4 * SECOND, "nothing");
     assert_wants(pool, 6 * SECOND, "two");
     pool_note_use(pool, "name", "two", 6 * SECOND);
-    pool_note_layer(pool, "name", "two"); /* another image on top of it: it is used all the same */
+    pool_note_layer(pool, "name", "two",
+                    6 * SECOND); /* another image on top of it: it is used all the same */
     assert_wants(pool, 7 * SECOND, "two");
 }
 
@@ -212,8 +213,8 @@ static void an_image_on_top_of_it_ends_what_is_expected(void **state)
     owned(clear_pool) struct pool *pool = pool_new(true);
     pool_note_top(pool, "name", "image", 0);
     assert_int_equal(fill(pool, 4 * SECOND, 110000, 3), 3);
-    pool_note_layer(pool, "name", "image");
-    assert_wants(pool, 5 * SECOND, "nothing");
+    pool_note_layer(pool, "name", "image", 5 * SECOND);
+    assert_wants(pool, 9 * SECOND, "nothing");
     assert_int_equal(take_surplus(pool, 5 * SECOND, false), 1);
     assert_int_equal(take_surplus(pool, 5 * SECOND, false), 2);
     assert_int_equal(take_surplus(pool, 5 * SECOND, false), 0);
@@ -224,23 +225,35 @@ static void what_is_expected_waits_for_quiet(void **state)
     (void) state;
     owned(clear_pool) struct pool *pool = pool_new(true);
     assert_true(pool_is_quiet(pool, 10 * SECOND));
-    pool_note_step(pool, 10 * SECOND);
     pool_note_top(pool, "name", "image", 20 * SECOND);
-    pool_note_step(pool, 21 * SECOND); /* of another image */
+    pool_begin_unpacking(pool); /* another image */
     assert_int_equal(fill(pool, 24 * SECOND, 110000, 100), 1);
     assert_false(pool_is_quiet(pool, 24 * SECOND));
-    pool_note_top(pool, "name", "other", 50 * SECOND);
+    pool_end_unpacking(pool, 50 * SECOND);
     assert_wants(pool, 52 * SECOND, "nothing");
-    assert_int_equal(fill(pool, 53 * SECOND, 110000, 2), 2);
-    pool_note_use(pool, "name", "image", 54 * SECOND);
-    assert_wants(pool, 55 * SECOND, "nothing");
+    assert_wants(pool, 53 * SECOND, "image");
+    pool_note_layer(pool, "name", "other", 54 * SECOND);
+    assert_wants(pool, 56 * SECOND, "nothing");
     assert_wants(pool, 57 * SECOND, "image");
-    pool_note_step(pool, 60 * SECOND); /* and it is given up */
-    assert_wants(pool, 119 * SECOND, "nothing");
-    assert_wants(pool, 120 * SECOND, "image");
-    pool_note_step(pool, 130 * SECOND);
-    pool_note_top(pool, "name", "third", 131 * SECOND);
-    assert_true(pool_is_quiet(pool, 134 * SECOND));
+    pool_note_use(pool, "name", "image", 58 * SECOND);
+    assert_wants(pool, 60 * SECOND, "nothing");
+    assert_true(pool_is_quiet(pool, 61 * SECOND));
+    assert_int_equal(fill(pool, 61 * SECOND, 110000, 2), 2);
+}
+
+static void what_is_used_comes_before_what_is_expected(void **state)
+{
+    (void) state;
+    owned(clear_pool) struct pool *pool = pool_new(true);
+    pool_note_use(pool, "name", "container", 0);
+    pool_note_use(pool, "name", "container", 0);
+    pool_note_top(pool, "name", "first", 1);
+    pool_note_top(pool, "name", "second", 2);
+    const char *const order[] = {"second", "first", "container", "container", "second"};
+    for (uint64_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        assert_wants(pool, 4 * SECOND, order[i]);
+        assert_true(put(pool, order[i], i + 1, 110000));
+    }
 }
 
 static void what_is_expected_leaves_room_for_what_is_used(void **state)
@@ -252,8 +265,8 @@ static void what_is_expected_leaves_room_for_what_is_used(void **state)
         (void) snprintf(parent, sizeof parent, "image %d", i);
         pool_note_top(pool, "name", parent, i);
     }
-    /* Five of the last one, four of the one before, and one of the first: it has none. */
-    assert_int_equal(fill(pool, 4 * SECOND, 120000, 100), 10);
+    /* One of each, four more of the last one, and two of the one before. */
+    assert_int_equal(fill(pool, 4 * SECOND, 120000, 100), 9);
     assert_int_equal(take_surplus(pool, 5 * SECOND, false), 0);
     for (int i = 0; i < 4; i++)
         pool_note_use(pool, "name", "container", 5 * SECOND);
@@ -298,6 +311,22 @@ static void a_parent_that_is_gone_is_forgotten(void **state)
     assert_wants(pool, 0, "other"); /* its files count no more */
 }
 
+static void one_that_is_new_stays_where_all_others_have_spares(void **state)
+{
+    (void) state;
+    owned(clear_pool) struct pool *pool = pool_new(true);
+    for (uint64_t i = 1; i <= 64; i++) {
+        char parent[32];
+        (void) snprintf(parent, sizeof parent, "image %d", (int) i);
+        pool_note_use(pool, "name", parent, 0);
+        assert_true(put(pool, parent, i, 10));
+    }
+    pool_note_use(pool, "name", "new", 1);
+    assert_wants(pool, 1, "new");
+    assert_true(put(pool, "new", 100, 10));
+    assert_int_equal(take(pool, "new"), 100);
+}
+
 static void few_parents_are_remembered(void **state)
 {
     (void) state;
@@ -337,10 +366,12 @@ int main(void)
         cmocka_unit_test(a_top_of_big_trees_gets_one),
         cmocka_unit_test(an_image_on_top_of_it_ends_what_is_expected),
         cmocka_unit_test(what_is_expected_waits_for_quiet),
+        cmocka_unit_test(what_is_used_comes_before_what_is_expected),
         cmocka_unit_test(what_is_expected_leaves_room_for_what_is_used),
         cmocka_unit_test(a_failure_is_not_tried_again_at_once),
         cmocka_unit_test(what_was_used_least_recently_goes_first),
         cmocka_unit_test(a_parent_that_is_gone_is_forgotten),
+        cmocka_unit_test(one_that_is_new_stays_where_all_others_have_spares),
         cmocka_unit_test(few_parents_are_remembered),
     };
     return cmocka_run_group_tests_name("the pool of spares", tests, NULL, NULL);

@@ -106,7 +106,7 @@ func startWithSpare(t *testing.T, args ...string) (d *harness.Daemon, s *harness
 // awaitReady waits until so many spares of the parent have been made. The daemon's log level is debug.
 func awaitReady(t *testing.T, d *harness.Daemon, parent string, count int) {
 	t.Helper()
-	harness.Eventually(t, spareBound, func() string {
+	harness.Eventually(t, spareBound+time.Duration(count)*time.Second, func() string {
 		if made := strings.Count(d.Log(), "a spare of "+parent+" ("); made < count {
 			return fmt.Sprintf("%d spares are ready, not %d", made, count)
 		}
