@@ -12,7 +12,7 @@ enum {
     PARENT_SPARES_MAX = 64,
     PARENT_COPIES_MAX = 8,       /* the same where all is copied */
     TOP_SPARES_MAX = 32,         /* of what was just unpacked */
-    QUIET_MS = 3000,             /* an unpacker goes on sooner */
+    QUIET_MS = 3000,             /* an unpacker goes on sooner; all is quiet after it */
     BURST_MS = 10 * 60 * 1000,   /* uses since then count, or are expected until then */
     IDLE_MS = 60 * 60 * 1000,    /* without a use */
     PAUSE_MS = 10 * 60 * 1000,   /* after a failure */

@@ -149,8 +149,8 @@ static void the_top_of_an_image_waits_for_another_layer(void **state)
     assert_wants(pool, 4 * SECOND, "nothing");
     assert_wants(pool, 6 * SECOND, "two");
     pool_note_use(pool, "name", "two", 6 * SECOND);
-    pool_note_layer(pool, "name", "two",
-                    6 * SECOND); /* another image on top of it: it is used all the same */
+    /* Another image on top of it: it is used all the same. */
+    pool_note_layer(pool, "name", "two", 6 * SECOND);
     assert_wants(pool, 7 * SECOND, "two");
 }
 
