@@ -7,22 +7,22 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
+#include "base/journal.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "base/volume.h"
 
 enum {
-    MANY = 512,     /* that takes some 10 ms */
-    PAUSE_MS = 4,   /* between two writes */
-    PAUSE_TIMES = 4 /* or so many times what the last one took, on a slow disk */
+    MANY = 512,      /* that takes some 10 ms */
+    PAUSE_MS = 4,    /* between two writes */
+    PAUSE_TIMES = 4, /* or so many times what the last one took, on a slow disk */
+    WANTED_MS = 1000 /* since somebody else has flushed anything */
 };
 
 struct journal_pace {
     int dirfd; /* set once */
     atomic_uint changed;
     bool started; /* by the thread that notes the last of MANY, as the next two */
-    int fd;
+    struct journal journal;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t ended;
@@ -51,12 +51,22 @@ static int pause_after(int64_t took_ms)
 static void *run(void *argument)
 {
     struct journal_pace *pace = argument;
+    const struct journal *journal = &pace->journal;
+    int64_t seen = journal_count_writes(journal);
+    int64_t wanted_until = 0;
     int pause_ms = PAUSE_MS;
     thread_lower_priority(0); /* not as low as that of the clone whose changes it writes */
     while (pause_for(pace, pause_ms)) {
         int64_t begun = clock_monotonic_ms();
-        if (volume_write_journal(pace->fd) != 0)
+        int64_t found = journal_count_writes(journal);
+        if (found < 0 || found != seen)
+            wanted_until = begun + WANTED_MS;
+        seen = found;
+        if (begun >= wanted_until)
+            continue;
+        if (journal_write(journal) != 0)
             break;
+        seen = journal_count_writes(journal);
         pause_ms = pause_after(clock_monotonic_ms() - begun);
     }
     return NULL;
@@ -66,7 +76,7 @@ struct journal_pace *journal_pace_new(int dirfd)
 {
     struct journal_pace *pace = mem_alloc(sizeof *pace);
     pace->dirfd = dirfd;
-    pace->fd = -1;
+    pace->journal = JOURNAL_NULL;
     (void) pthread_mutex_init(&pace->lock, NULL);
     (void) pthread_cond_init(&pace->ended, NULL);
     return pace;
@@ -76,9 +86,8 @@ void journal_pace_note(struct journal_pace *pace)
 {
     if (atomic_fetch_add(&pace->changed, 1) + 1 != MANY)
         return;
-    pace->fd = volume_open_journal(pace->dirfd);
-    pace->started =
-        pace->fd >= 0 && thread_start(&pace->thread, "journal pace", run, pace, NULL) == 0;
+    pace->started = journal_open(pace->dirfd, &pace->journal) &&
+                    thread_start(&pace->thread, "journal pace", run, pace, NULL) == 0;
 }
 
 void journal_pace_clear(struct journal_pace **inout_pace)
@@ -92,7 +101,7 @@ void journal_pace_clear(struct journal_pace **inout_pace)
     (void) pthread_mutex_unlock(&pace->lock);
     if (pace->started)
         (void) pthread_join(pace->thread, NULL);
-    fd_close(&pace->fd);
+    journal_close(&pace->journal);
     (void) pthread_mutex_destroy(&pace->lock);
     (void) pthread_cond_destroy(&pace->ended);
     free(pace);

@@ -24,14 +24,6 @@ int volume_flush_file(int fd);
 /* Completes a flush that others made by fsync, which ends at the drive's own memory on macOS. */
 int volume_flush_drive(int fd);
 
-/* Opens an unnamed file in the directory to call volume_write_journal with. -1 where no journal is
- * shared by all files (only XFS has such a one here), or no file can be made. */
-int volume_open_journal(int dirfd);
-
-/* Writes all that was changed on the volume until now, by anybody, to its journal; not what was
- * written to files. 0, or -1 and errno. */
-int volume_write_journal(int fd);
-
 /* Starts to write a part of a file to disk and does not wait. Durable is what an fsync says; but
  * a failure of the disk, 0 or -1 and errno, is told only once, here or there. */
 int volume_push(int fd, uint64_t offset, uint64_t length);

@@ -50,19 +50,6 @@ int volume_flush_file(int fd)
     return result == 0 || !is_unknown() ? result : volume_flush_drive(fd);
 }
 
-int volume_open_journal(int dirfd)
-{
-    (void) dirfd;
-    return -1;
-}
-
-int volume_write_journal(int fd)
-{
-    (void) fd;
-    errno = ENOTSUP;
-    return -1;
-}
-
 /* The system writes by itself soon, and has no call for a part of a file. */
 int volume_push(int fd, uint64_t offset, uint64_t length)
 {

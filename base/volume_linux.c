@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/volume.h"
@@ -38,20 +36,6 @@ int volume_flush_drive(int fd)
 {
     (void) fd;
     return 0; /* fsync did */
-}
-
-int volume_open_journal(int dirfd)
-{
-    struct statfs volume;
-    if (fstatfs(dirfd, &volume) != 0 || volume.f_type != XFS_SUPER_MAGIC)
-        return -1;
-    return openat(dirfd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-}
-
-/* A file that was not changed since its last flush is not flushed again. */
-int volume_write_journal(int fd)
-{
-    return futimens(fd, NULL) == 0 ? fsync(fd) : -1;
 }
 
 bool volume_reserve(int fd, uint64_t bytes)
