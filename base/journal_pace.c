@@ -2,7 +2,6 @@
 #include "base/journal_pace.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -12,17 +11,13 @@
 #include "base/thread.h"
 
 enum {
-    MANY = 512,      /* that takes some 10 ms */
     PAUSE_MS = 4,    /* between two writes */
     PAUSE_TIMES = 4, /* or so many times what the last one took, on a slow disk */
     WANTED_MS = 1000 /* since somebody else has flushed anything */
 };
 
 struct journal_pace {
-    int dirfd; /* set once */
-    atomic_uint changed;
-    bool started; /* by the thread that notes the last of MANY, as the next two */
-    struct journal journal;
+    struct journal journal; /* set once */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t ended;
@@ -72,38 +67,37 @@ static void *run(void *argument)
     return NULL;
 }
 
-struct journal_pace *journal_pace_new(int dirfd)
+static void destroy(struct journal_pace *pace)
 {
+    journal_close(&pace->journal);
+    (void) pthread_mutex_destroy(&pace->lock);
+    (void) pthread_cond_destroy(&pace->ended);
+    free(pace);
+}
+
+struct journal_pace *journal_pace_begin(int dirfd)
+{
+    struct journal journal;
+    if (!journal_open(dirfd, &journal))
+        return NULL;
     struct journal_pace *pace = mem_alloc(sizeof *pace);
-    pace->dirfd = dirfd;
-    pace->journal = JOURNAL_NULL;
+    pace->journal = journal;
     (void) pthread_mutex_init(&pace->lock, NULL);
     (void) pthread_cond_init(&pace->ended, NULL);
-    return pace;
+    if (thread_start(&pace->thread, "journal pace", run, pace, NULL) == 0)
+        return pace;
+    destroy(pace);
+    return NULL;
 }
 
-void journal_pace_note(struct journal_pace *pace)
+void journal_pace_end(struct journal_pace *pace)
 {
-    if (atomic_fetch_add(&pace->changed, 1) + 1 != MANY)
-        return;
-    pace->started = journal_open(pace->dirfd, &pace->journal) &&
-                    thread_start(&pace->thread, "journal pace", run, pace, NULL) == 0;
-}
-
-void journal_pace_clear(struct journal_pace **inout_pace)
-{
-    struct journal_pace *pace = *inout_pace;
     if (!pace)
         return;
     (void) pthread_mutex_lock(&pace->lock);
     pace->ending = true;
     (void) pthread_cond_signal(&pace->ended);
     (void) pthread_mutex_unlock(&pace->lock);
-    if (pace->started)
-        (void) pthread_join(pace->thread, NULL);
-    journal_close(&pace->journal);
-    (void) pthread_mutex_destroy(&pace->lock);
-    (void) pthread_cond_destroy(&pace->ended);
-    free(pace);
-    *inout_pace = NULL;
+    (void) pthread_join(pace->thread, NULL);
+    destroy(pace);
 }

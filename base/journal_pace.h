@@ -12,12 +12,8 @@
  */
 struct journal_pace;
 
-/* The volume of the directory, which has to stay open until journal_pace_clear. */
-struct journal_pace *journal_pace_new(int dirfd);
+/* Begins on the volume of the directory. NULL where that does not help. */
+struct journal_pace *journal_pace_begin(int dirfd);
 
-/* An entry was changed: the journal is written from the first on that is one of many, where that
- * helps. Thread-safe. */
-void journal_pace_note(struct journal_pace *pace);
-
-/* Ends it; waits for a write that has begun. For owned(); NULL is allowed. */
-void journal_pace_clear(struct journal_pace **pace);
+/* Waits for a write that has begun. NULL is allowed. */
+void journal_pace_end(struct journal_pace *pace);

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
+#include "base/bulk.h"
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/flush_ahead.h"
-#include "base/journal_pace.h"
 #include "base/mem.h"
 #include "diff/apple_member.h"
 #include "diff/archive.h"
@@ -20,7 +20,7 @@ struct apply {
     struct layer_archive *archive;
     struct apple_member held;
     struct file_flags flags;
-    struct journal_pace *pace;
+    struct bulk *bulk;
 };
 
 static void apply_clear(struct apply *apply)
@@ -33,7 +33,7 @@ static void apply_clear(struct apply *apply)
     apple_member_clear(&apply->held);
     file_flags_clear(&apply->flags);
     flush_ahead_clear(&apply->unpacking.flush);
-    journal_pace_clear(&apply->pace);
+    bulk_end(&apply->bulk);
 }
 
 /* Prepends the entry's name to an error. */
@@ -122,7 +122,7 @@ static int take_all(struct apply *apply, struct error *error)
     int code = layer_archive_next(apply->archive, &item, error);
     for (; code == 1; code = layer_archive_next(apply->archive, &item, error)) {
         apply->unpacking.result.entries++;
-        journal_pace_note(apply->pace);
+        bulk_note(apply->bulk);
         if (fault_point("apply.entry") != 0)
             return error_errno(error, "cannot go on");
         code = take_item(apply, &item, error);
@@ -136,7 +136,7 @@ int layer_apply(int root_fd, struct layer_stream *stream, const struct layer_app
                 struct layer_apply_result *out_result, struct error *error)
 {
     owned(apply_clear) struct apply apply = {
-        .pace = journal_pace_new(root_fd),
+        .bulk = bulk_begin(root_fd),
         .unpacking = {
             .options = options,
             .collisions = {.rules = &options->names, .max_looked = options->limits.entries},

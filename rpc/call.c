@@ -10,6 +10,7 @@
 #include <grpc/support/alloc.h>
 
 #include "base/mem.h"
+#include "base/small_calls.h"
 #include "base/utf8.h"
 #include "rpc/internal.h"
 
@@ -40,7 +41,12 @@ void rpc_call_start(struct rpc_call *call, const grpc_op *ops, size_t count, str
 static void run_step(struct lane_job *job)
 {
     struct rpc_call *call = CALL_OF(job, job);
-    call->step(call);
+    bool small = call->lane == RPC_LANE_TXN;
+    if (small)
+        small_calls_begin();
+    call->step(call); /* after which it may be gone */
+    if (small)
+        small_calls_end();
 }
 
 void rpc_call_queue(struct rpc_call *call)

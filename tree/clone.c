@@ -94,7 +94,7 @@ static int visit_entry(void *context, struct walk_dir *dir, const struct dir_ent
     if (fault_point("tree.clone.file") != 0)
         return error_errno(error, "cannot clone");
     atomic_fetch_add(&clone->entries, 1);
-    journal_pace_note(clone->pace);
+    bulk_note(clone->bulk);
     if (type == DT_DIR)
         return visit_dir(clone, dir, entry->name, error);
     owned(clone_origin_close) struct clone_origin origin = {.fd = -1};
@@ -157,9 +157,9 @@ static int fill(struct clone *clone, int take_fds[2], bool whole,
                                         .threads = options->threads};
     owned(walk_clear) struct walk *walk = walk_new(&walk_options, take_fds);
     const int *fds = walk_root(walk)->fds;
-    owned(journal_pace_clear) struct journal_pace *pace = journal_pace_new(fds[TARGET]);
+    owned(bulk_end) struct bulk *bulk = bulk_begin(fds[TARGET]);
     clone->walk = walk;
-    clone->pace = pace;
+    clone->bulk = bulk;
     hardlinks_init(&clone->hardlinks, walk);
     int code = whole ? 0 : walk_run(walk, error);
     if (code == 0 && clone->fixups)

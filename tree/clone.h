@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/bulk.h"
 #include "base/cancel.h"
 #include "base/error.h"
-#include "base/journal_pace.h"
 #include "tree/hardlinks.h"
 #include "tree/os.h"
 #include "tree/walk.h"
@@ -21,7 +21,7 @@ struct clone {
     bool made_owner_known;          /* what is made here belongs to made_uid and made_gid */
     uid_t made_uid;
     gid_t made_gid;
-    struct journal_pace *pace;
+    struct bulk *bulk;
     unsigned group_bits;         /* os_group_bits of the volume, where both trees are as a rule */
     mode_t made_mode_mask;       /* the permissions that creation is known to grant */
     atomic_bool reflink_refused; /* by the volume: not tried again for each file */

@@ -10,20 +10,22 @@
 
 #include <cmocka.h>
 
+#include "base/bulk.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/journal.h"
-#include "base/journal_pace.h"
+#include "base/small_calls.h"
 #include "tests/unit/volume.h"
 
 enum { MANY = 512 };
 
 static char *volume;
 
-static void note(struct journal_pace *pace, int count)
+static void note(struct bulk *bulk, int count)
 {
     for (int i = 0; i < count; i++)
-        journal_pace_note(pace);
+        bulk_note(bulk);
 }
 
 /* What the system does by itself is not always nothing. */
@@ -71,20 +73,20 @@ static void the_journal_is_written_while_many_entries_are_changed_and_others_flu
     if (!can_count())
         skip();
     owned(fd_close) int dirfd = fd_open_dir(AT_FDCWD, volume);
-    owned(journal_pace_clear) struct journal_pace *pace = journal_pace_new(dirfd);
-    note(pace, MANY - 1);
+    owned(bulk_end) struct bulk *bulk = bulk_begin(dirfd);
+    note(bulk, MANY - 1);
     int64_t at_first = journal_count_writes(&watched);
     assert_int_equal(flush_something(state), 0);
     (void) usleep(100000);
     assert_in_range(writes_since(at_first), 1, 1 + OWN);
-    note(pace, 1);
+    note(bulk, 1);
     for (int i = 0; i < 1000 && writes_since(at_first) < 50; i++) {
         if (i % 50 == 0)
             assert_int_equal(flush_something(state), 0);
         (void) usleep(10000);
     }
     assert_true(writes_since(at_first) >= 50);
-    journal_pace_clear(&pace);
+    bulk_end(&bulk);
     int64_t at_last = journal_count_writes(&watched);
     (void) usleep(100000);
     assert_in_range(writes_since(at_last), 0, OWN);
@@ -95,8 +97,8 @@ static void the_journal_is_left_alone_while_nobody_else_flushes(void **state)
     if (!can_count())
         skip();
     owned(fd_close) int dirfd = fd_open_dir(AT_FDCWD, volume);
-    owned(journal_pace_clear) struct journal_pace *pace = journal_pace_new(dirfd);
-    note(pace, MANY);
+    owned(bulk_end) struct bulk *bulk = bulk_begin(dirfd);
+    note(bulk, MANY);
     (void) usleep(50000); /* until the thread has begun */
     int64_t at_first = journal_count_writes(&watched);
     (void) usleep(200000);
@@ -118,10 +120,10 @@ static void the_directory_stays_as_it_is(void **state)
     struct stat after;
     owned(fd_close) int dirfd = fd_open_dir(AT_FDCWD, volume);
     assert_int_equal(fstat(dirfd, &before), 0);
-    owned(journal_pace_clear) struct journal_pace *pace = journal_pace_new(dirfd);
-    note(pace, 2 * MANY);
+    owned(bulk_end) struct bulk *bulk = bulk_begin(dirfd);
+    note(bulk, 2 * MANY);
     (void) usleep(50000);
-    journal_pace_clear(&pace);
+    bulk_end(&bulk);
     assert_int_equal(fstat(dirfd, &after), 0);
     assert_int_equal(after.st_nlink, before.st_nlink);
     assert_memory_equal(&after.st_mtim, &before.st_mtim, sizeof after.st_mtim);
@@ -134,9 +136,36 @@ static void nothing_happens_where_no_file_can_be_made(void **state)
     owned(fd_close) int without_journal = fd_open_dir(AT_FDCWD, "/proc");
     const int dirfds[] = {-1, without_journal};
     for (int i = 0; i < 2; i++) {
-        owned(journal_pace_clear) struct journal_pace *pace = journal_pace_new(dirfds[i]);
-        note(pace, 2 * MANY);
+        owned(bulk_end) struct bulk *bulk = bulk_begin(dirfds[i]);
+        note(bulk, 2 * MANY);
     }
+}
+
+enum { PAUSE_MS = 10 };
+
+/* While a small call is under way. */
+static int64_t time_noting(struct bulk *bulk, int count)
+{
+    small_calls_begin();
+    int64_t begun = clock_monotonic_ms();
+    note(bulk, count);
+    int64_t took = clock_monotonic_ms() - begun;
+    small_calls_end();
+    return took;
+}
+
+static void only_who_has_many_entries_gives_way_to_a_small_call(void **state)
+{
+    (void) state;
+    int64_t took = PAUSE_MS;
+    for (int i = 0; i < 20 && took >= PAUSE_MS - 1; i++) { /* the machine may be slow */
+        owned(bulk_end) struct bulk *few = bulk_begin(-1);
+        took = time_noting(few, MANY - 1);
+    }
+    assert_true(took < PAUSE_MS - 1);
+    owned(bulk_end) struct bulk *bulk = bulk_begin(-1);
+    note(bulk, MANY - 1);
+    assert_true(time_noting(bulk, 1) >= PAUSE_MS - 1);
 }
 
 int main(void)
@@ -144,12 +173,13 @@ int main(void)
     volume = volume_mount("xfs", 320);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_happens_where_no_file_can_be_made),
+        cmocka_unit_test(only_who_has_many_entries_gives_way_to_a_small_call),
         cmocka_unit_test(the_directory_stays_as_it_is),
         cmocka_unit_test(the_journal_is_written_while_many_entries_are_changed_and_others_flush),
         cmocka_unit_test(the_journal_is_left_alone_while_nobody_else_flushes),
     };
-    int rc = _cmocka_run_group_tests(
-        "journal_pace", tests, volume ? sizeof tests / sizeof tests[0] : 1, watch, watch_no_more);
+    int rc = _cmocka_run_group_tests("bulk", tests, volume ? sizeof tests / sizeof tests[0] : 2,
+                                     watch, watch_no_more);
     volume_unmount(volume);
     return rc;
 }
