@@ -76,7 +76,7 @@ EMULATION_TESTS := $(if $(EMULATED),$(wildcard tests/darwin/test_*.c))
 EMULATION_FIXTURE := $(if $(EMULATED),tests/darwin/fixture.c)
 EMULATION := $(if $(EMULATED),$(filter-out $(EMULATION_FIXTURE) $(EMULATION_TESTS),$(wildcard tests/darwin/*.c)))
 # Tests of what touches no file are the same under emulation.
-SAME := base_config base_digest base_filter base_filter_parse base_labels base_lane base_regexp base_sync_group \
+SAME := base_config base_digest base_filter base_filter_parse base_labels base_lane base_regexp base_small_calls base_sync_group \
 	base_utf8 rpc_call rpc_split rpc_wire diff_encode diff_gzip diff_stream diff_tar_writer
 UNIT_SOURCES := $(filter-out $(if $(EMULATED),$(SAME:%=tests/unit/test_%.c)),$(wildcard tests/unit/test_*.c))
 UNIT_SUPPORT := $(filter-out tests/unit/test_%.c $(OTHERS),$(wildcard tests/unit/*.c))

@@ -20,8 +20,8 @@ bool journal_open(int dirfd, struct journal *out_journal);
  * written to files. 0, or -1 and errno. */
 int journal_write(const struct journal *journal);
 
-/* How often it was written since the volume was mounted because anybody flushed something, as XFS
- * counts it (xfs(5)); -1 where nothing tells. */
+/* How often it was written since the volume was mounted because anybody flushed something, or the
+ * system did, as XFS counts it (xfs(5)); -1 where nothing tells. */
 int64_t journal_count_writes(const struct journal *journal);
 
 /* For owned(). */

@@ -17,7 +17,7 @@
 static int open_stats(int dirfd)
 {
     char path[PATH_MAX];
-    char device[NAME_MAX + PATH_MAX];
+    char device[PATH_MAX];
     struct stat status;
     if (fstat(dirfd, &status) != 0)
         return -1;

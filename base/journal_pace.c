@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/journal.h"
@@ -16,13 +17,21 @@ enum {
     WANTED_MS = 1000 /* since somebody else has flushed anything */
 };
 
+/* Shared by all who ask for one on its volume: two would take each other's writes for somebody
+ * else's. */
 struct journal_pace {
-    struct journal journal; /* set once */
+    dev_t device; /* set once, as the next two */
+    struct journal journal;
     pthread_t thread;
+    unsigned users; /* under all_lock, as the next */
+    struct journal_pace *next;
     pthread_mutex_t lock;
     pthread_cond_t ended;
     bool ending; /* under lock */
 };
+
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct journal_pace *all; /* under all_lock */
 
 /* False when it is time to end. */
 static bool pause_for(struct journal_pace *pace, int ms)
@@ -57,6 +66,7 @@ static void *run(void *argument)
         if (found < 0 || found != seen)
             wanted_until = begun + WANTED_MS;
         seen = found;
+        pause_ms = PAUSE_MS;
         if (begun >= wanted_until)
             continue;
         if (journal_write(journal) != 0)
@@ -75,12 +85,13 @@ static void destroy(struct journal_pace *pace)
     free(pace);
 }
 
-struct journal_pace *journal_pace_begin(int dirfd)
+static struct journal_pace *start(int dirfd, dev_t device)
 {
     struct journal journal;
     if (!journal_open(dirfd, &journal))
         return NULL;
     struct journal_pace *pace = mem_alloc(sizeof *pace);
+    pace->device = device;
     pace->journal = journal;
     (void) pthread_mutex_init(&pace->lock, NULL);
     (void) pthread_cond_init(&pace->ended, NULL);
@@ -90,14 +101,50 @@ struct journal_pace *journal_pace_begin(int dirfd)
     return NULL;
 }
 
-void journal_pace_end(struct journal_pace *pace)
+static void stop(struct journal_pace *pace)
 {
-    if (!pace)
-        return;
     (void) pthread_mutex_lock(&pace->lock);
     pace->ending = true;
     (void) pthread_cond_signal(&pace->ended);
     (void) pthread_mutex_unlock(&pace->lock);
     (void) pthread_join(pace->thread, NULL);
     destroy(pace);
+}
+
+/* Under all_lock: where the one of the device stands, or the next may stand. */
+static struct journal_pace **place_of(dev_t device)
+{
+    struct journal_pace **place = &all;
+    while (*place && (*place)->device != device)
+        place = &(*place)->next;
+    return place;
+}
+
+struct journal_pace *journal_pace_begin(int dirfd)
+{
+    struct stat status;
+    if (fstat(dirfd, &status) != 0)
+        return NULL;
+    (void) pthread_mutex_lock(&all_lock);
+    struct journal_pace **place = place_of(status.st_dev);
+    if (!*place)
+        *place = start(dirfd, status.st_dev);
+    struct journal_pace *pace = *place;
+    if (pace)
+        pace->users++;
+    (void) pthread_mutex_unlock(&all_lock);
+    return pace;
+}
+
+void journal_pace_end(struct journal_pace *pace)
+{
+    if (!pace)
+        return;
+    (void) pthread_mutex_lock(&all_lock);
+    bool last = --pace->users == 0;
+    if (last)
+        *place_of(pace->device) = pace->next;
+    (void) pthread_mutex_unlock(&all_lock);
+    if (last)
+        stop(pace);
 }

@@ -41,7 +41,7 @@ void rpc_call_start(struct rpc_call *call, const grpc_op *ops, size_t count, str
 static void run_step(struct lane_job *job)
 {
     struct rpc_call *call = CALL_OF(job, job);
-    bool small = call->lane == RPC_LANE_TXN;
+    bool small = call->lane == RPC_LANE_TXN && call->endpoint->method->kind == RPC_UNARY;
     if (small)
         small_calls_begin();
     call->step(call); /* after which it may be gone */

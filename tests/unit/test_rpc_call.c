@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/small_calls.h"
 #include "content.pb-c.h"
 #include "rpc/call.h"
 #include "rpc/server.h"
@@ -434,11 +435,35 @@ static void long_calls_leave_room_for_short_ones(void **state)
         assert_int_equal(rpc_stream_close(&streams[i]), GRPC_STATUS_OK);
 }
 
+/* The longest wait right after one of some calls: the machine may be slow. */
+static int64_t longest_wait_after_a_call(struct fixture *fixture)
+{
+    int64_t longest = 0;
+    for (int i = 0; i < 20; i++) {
+        struct rpc_stream stream;
+        rpc_stream_open(&stream, &fixture->client, "/test/Long", 20000);
+        assert_true(send_read(&stream, 0, 0));
+        assert_int_equal(rpc_stream_close(&stream), GRPC_STATUS_OK);
+        int64_t begun = clock_monotonic_ms();
+        small_calls_give_way();
+        int64_t took = clock_monotonic_ms() - begun;
+        longest = took > longest ? took : longest;
+        (void) usleep(10000); /* who has waited does not at once again */
+    }
+    return longest;
+}
+
+static void a_small_call_is_waited_for(void **state)
+{
+    assert_true(longest_wait_after_a_call(*state) >= 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_small_call_is_waited_for),
         TEST(messages_of_a_stream_are_answered_in_turn),
         TEST(a_stream_without_messages_is_half_closed),
         TEST(a_cancelled_stream_is_cut),
