@@ -15,7 +15,8 @@ const (
 	removeSmall = "Remove of a small container"
 	emptyTrash  = "trash"
 	rmTree      = "rm -rf"
-	smallRemove = 20 // in each round
+	bigRemove   = 5 // in each round, one by one, each after a pause
+	smallRemove = 20
 )
 
 // removeRows call the snapshotters without a containerd, which only notes what to remove later. The peer deletes when it
@@ -90,8 +91,10 @@ func (r *imageRows) removeContainers(s *stock) error {
 		}
 		return s.settle()
 	}
-	if err := remove(removeBig, r.base, 1); err != nil {
-		return err
+	for i := 0; i < bigRemove; i++ {
+		if err := remove(removeBig, r.base, 1); err != nil {
+			return err
+		}
 	}
 	return remove(removeSmall, r.small, smallRemove)
 }
