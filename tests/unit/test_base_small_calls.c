@@ -27,23 +27,29 @@ static void let_pass(void)
     (void) usleep((SMALL_MS + PAUSE_MS) * 1000);
 }
 
-/* The machine may be slow: what is tried has to succeed once. */
-static void assert_once(bool (*try)(void))
+struct attempt {
+    const char *name;
+    bool (*run)(void);
+};
+
+/* The machine may be slow: what the test tries has to succeed once. */
+static void succeeds_once(void **state)
 {
+    const struct attempt *attempt = *state;
     bool done = false;
     for (int i = 0; i < 50 && !done; i++) {
         let_pass();
-        done = try();
+        done = attempt->run();
     }
     assert_true(done);
 }
 
-static bool waits_for_none(void)
+static bool nobody_waits_when_there_is_none(void)
 {
     return time_giving_way() < AFTER_MS - 1;
 }
 
-static bool waits_while_one_is_under_way(void)
+static bool many_wait_while_one_is_under_way_but_not_for_long(void)
 {
     small_calls_begin();
     int64_t took = time_giving_way();
@@ -51,7 +57,7 @@ static bool waits_while_one_is_under_way(void)
     return took >= PAUSE_MS - 1;
 }
 
-static bool waits_a_moment_after_one(void)
+static bool many_wait_a_moment_after_one(void)
 {
     small_calls_begin();
     small_calls_end();
@@ -59,7 +65,7 @@ static bool waits_a_moment_after_one(void)
     return took >= AFTER_MS - 1 && took < PAUSE_MS;
 }
 
-static bool waits_for_what_takes_long_no_more(void)
+static bool what_takes_long_is_not_waited_for(void)
 {
     small_calls_begin();
     let_pass();
@@ -68,7 +74,7 @@ static bool waits_for_what_takes_long_no_more(void)
     return took < AFTER_MS - 1;
 }
 
-static bool waits_again_when_it_has_worked_as_long(void)
+static bool who_has_waited_works_as_long_before_it_waits_again(void)
 {
     small_calls_begin();
     int64_t first = time_giving_way();
@@ -81,44 +87,20 @@ static bool waits_again_when_it_has_worked_as_long(void)
     return first >= PAUSE_MS - 1 && at_once < AFTER_MS - 1 && again >= PAUSE_MS - 1;
 }
 
-static void nobody_waits_when_there_is_none(void **state)
-{
-    (void) state;
-    assert_once(waits_for_none);
-}
-
-static void many_wait_while_one_is_under_way_but_not_for_long(void **state)
-{
-    (void) state;
-    assert_once(waits_while_one_is_under_way);
-}
-
-static void many_wait_a_moment_after_one(void **state)
-{
-    (void) state;
-    assert_once(waits_a_moment_after_one);
-}
-
-static void what_takes_long_is_not_waited_for(void **state)
-{
-    (void) state;
-    assert_once(waits_for_what_takes_long_no_more);
-}
-
-static void who_has_waited_works_as_long_before_it_waits_again(void **state)
-{
-    (void) state;
-    assert_once(waits_again_when_it_has_worked_as_long);
-}
+#define ATTEMPT(function) ((struct attempt){.name = #function, .run = (function)})
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_waits_when_there_is_none),
-        cmocka_unit_test(many_wait_while_one_is_under_way_but_not_for_long),
-        cmocka_unit_test(many_wait_a_moment_after_one),
-        cmocka_unit_test(what_takes_long_is_not_waited_for),
-        cmocka_unit_test(who_has_waited_works_as_long_before_it_waits_again),
+    struct attempt attempts[] = {
+        ATTEMPT(nobody_waits_when_there_is_none),
+        ATTEMPT(many_wait_while_one_is_under_way_but_not_for_long),
+        ATTEMPT(many_wait_a_moment_after_one),
+        ATTEMPT(what_takes_long_is_not_waited_for),
+        ATTEMPT(who_has_waited_works_as_long_before_it_waits_again),
     };
+    struct CMUnitTest tests[sizeof attempts / sizeof attempts[0]];
+    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
+        tests[i] = (struct CMUnitTest){
+            .name = attempts[i].name, .test_func = succeeds_once, .initial_state = &attempts[i]};
     return cmocka_run_group_tests_name("small_calls", tests, NULL, NULL);
 }
