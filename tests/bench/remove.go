@@ -15,8 +15,9 @@ const (
 	removeSmall = "Remove of a small container"
 	emptyTrash  = "trash"
 	rmTree      = "rm -rf"
-	bigRemove   = 5 // in each round, one by one, each after a pause
-	smallRemove = 20
+	bigRemove   = 5 // in each round, one by one, each after removePause
+	smallRemove = 60
+	removePause = 2 * time.Second // longer than either side needs to settle, so that both are as cold
 )
 
 // removeRows call the snapshotters without a containerd, which only notes what to remove later. The peer deletes when it
@@ -64,7 +65,7 @@ func (r *imageRows) removeRows() error {
 }
 
 func (r *imageRows) removeContainers(s *stock) error {
-	remove := func(what string, m *image, n int) error {
+	remove := func(what string, m *image, n int, pause time.Duration) error {
 		for i := 0; i < n; i++ {
 			mounts, err := s.prepare(fmt.Sprintf("container %d", i), m.top())
 			if err == nil {
@@ -77,6 +78,7 @@ func (r *imageRows) removeContainers(s *stock) error {
 		if err := s.settle(); err != nil {
 			return err
 		}
+		time.Sleep(pause)
 		var times []time.Duration
 		for i := 0; i < n; i++ {
 			began := time.Now()
@@ -92,11 +94,11 @@ func (r *imageRows) removeContainers(s *stock) error {
 		return s.settle()
 	}
 	for i := 0; i < bigRemove; i++ {
-		if err := remove(removeBig, r.base, 1); err != nil {
+		if err := remove(removeBig, r.base, 1, removePause); err != nil {
 			return err
 		}
 	}
-	return remove(removeSmall, r.small, smallRemove)
+	return remove(removeSmall, r.small, smallRemove, 0)
 }
 
 // emptyTrash compares the deletion of a clone in the background, from the call of Remove on, with rm -rf of another one.
