@@ -17,7 +17,7 @@ const (
 	rmTree      = "rm -rf"
 	bigRemove   = 5 // in each round, one by one, each after removePause
 	smallRemove = 60
-	removePause = 2 * time.Second // longer than either side needs to settle, so that both are as cold
+	removePause = 2 * time.Second // one side settles at once, the other within seconds: then both are as cold
 )
 
 // removeRows call the snapshotters without a containerd, which only notes what to remove later. The peer deletes when it
