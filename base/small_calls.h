@@ -16,6 +16,6 @@ void small_calls_begin(void);
 void small_calls_end(void);
 
 /* Called often by a thread that has much to do: waits some milliseconds if a small call is under
- * way, or was answered a moment ago. Not for a call that turns out to take long. Else rests for
- * some 0.1 ms if that is due. */
+ * way, or was answered a moment ago. Not for a call that turns out to take long. Besides it rests
+ * for some 0.1 ms if that is due. */
 void small_calls_give_way(void);
