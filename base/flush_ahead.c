@@ -10,12 +10,15 @@
 #include "base/thread.h"
 #include "base/volume.h"
 
-/* A quarter of a second of writing, or less: more of it at a time would be flushed later. */
-#define STEP_BYTES ((uint64_t) 128 << 20)
+/* The last is a quarter of a second of writing, or less: more of it at a time would be flushed
+ * later. Smaller ones before it, each twice the one before, are for those who write little. */
+#define FIRST_STEP_BYTES ((uint64_t) 4 << 20)
+#define LAST_STEP_BYTES ((uint64_t) 128 << 20)
 
 struct flush_ahead {
     int fd;         /* set once */
-    uint64_t begun; /* the caller's: bytes at the last flush that was asked for */
+    uint64_t begun; /* the caller's, as the next: bytes at the last flush that was asked for */
+    uint64_t step;  /* bytes from then on to the next one */
     bool started;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -46,6 +49,7 @@ struct flush_ahead *flush_ahead_new(int dirfd)
 {
     struct flush_ahead *ahead = mem_alloc(sizeof *ahead);
     ahead->fd = fd_open_dir(dirfd, ".");
+    ahead->step = FIRST_STEP_BYTES;
     (void) pthread_mutex_init(&ahead->lock, NULL);
     (void) pthread_cond_init(&ahead->changed, NULL);
     return ahead;
@@ -53,9 +57,11 @@ struct flush_ahead *flush_ahead_new(int dirfd)
 
 void flush_ahead_note(struct flush_ahead *ahead, uint64_t bytes)
 {
-    if (ahead->fd < 0 || bytes - ahead->begun < STEP_BYTES)
+    if (ahead->fd < 0 || bytes - ahead->begun < ahead->step)
         return;
     ahead->begun = bytes;
+    if (ahead->step < LAST_STEP_BYTES)
+        ahead->step *= 2;
     if (!ahead->started)
         ahead->started = thread_start(&ahead->thread, "flush ahead", run, ahead, NULL) == 0;
     (void) pthread_mutex_lock(&ahead->lock);

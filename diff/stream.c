@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -17,7 +18,7 @@
  */
 #define BLOCK_BYTES ((size_t) 256 << 10)
 enum {
-    BLOCKS = 32,
+    BLOCKS = LAYER_STREAM_BYTES / BLOCK_BYTES,
     BLOCKS_TO_TAKE = 3, /* so many wake who waits for filled ones */
     BLOCKS_TO_FILL = 8, /* so many wake who waits for free ones */
     CANCEL_INTERVAL_MS = 50
@@ -182,11 +183,11 @@ static void *run_digest(void *argument)
     return NULL;
 }
 
-static void init(struct layer_stream *stream, struct layer_source *source,
+static void init(struct layer_stream *stream, uint8_t *memory, struct layer_source *source,
                  const struct layer_stream_options *options)
 {
     stream->options = *options;
-    stream->memory = mem_alloc_array(BLOCKS, BLOCK_BYTES);
+    stream->memory = memory;
     for (size_t i = 0; i < BLOCKS; i++)
         stream->blocks[i].data = stream->memory + i * BLOCK_BYTES;
     feed_init(&stream->feed, source, options->cancel, &stream->stop);
@@ -200,8 +201,15 @@ static void init(struct layer_stream *stream, struct layer_source *source,
 int layer_stream_open(struct layer_source *source, const struct layer_stream_options *options,
                       struct layer_stream **out_stream, struct error *error)
 {
+    /* Not from the heap: what is not used is not there, and what was used goes back at once. */
+    const int access = PROT_READ | PROT_WRITE;
+    const int kind = MAP_PRIVATE | MAP_ANONYMOUS;
+    /* cppcheck-suppress invalidFunctionArg ; mmap(2) has no file then */
+    void *memory = mmap(NULL, LAYER_STREAM_BYTES, access, kind, -1, 0);
+    if (memory == MAP_FAILED)
+        return error_errno(error, "there is no memory for the layer");
     struct layer_stream *stream = mem_alloc(sizeof *stream);
-    init(stream, source, options);
+    init(stream, memory, source, options);
     int rc = thread_start(&stream->decoder_thread, "inflate", run_decoder, stream, error);
     stream->decoder_started = rc == 0;
     if (rc == 0)
@@ -312,7 +320,7 @@ void layer_stream_clear(struct layer_stream **stream_address)
     layer_decoder_free(stream->decoder);
     feed_clear(&stream->feed);
     digester_free(stream->digester);
-    mem_free(&stream->memory);
+    (void) munmap(stream->memory, LAYER_STREAM_BYTES);
     (void) pthread_mutex_destroy(&stream->lock);
     (void) pthread_cond_destroy(&stream->fill);
     (void) pthread_cond_destroy(&stream->digest);

@@ -13,11 +13,15 @@
 /*
  * A layer as a stream of uncompressed bytes. One thread reads and inflates ahead, another computes
  * the digest, the caller takes the bytes; all three work on the same blocks of bounded number, so
- * memory is bounded (some MiB) whatever the layer says. What the bytes are is decided by their
- * first ones (contract 7.1): gzip (any number of members), zstd (any number of frames, skippable
- * ones too) or anything else as it is.
+ * memory is bounded (LAYER_STREAM_BYTES) whatever the layer says. What the bytes are is decided by
+ * their first ones (contract 7.1): gzip (any number of members), zstd (any number of frames,
+ * skippable ones too) or anything else as it is.
  */
 struct layer_stream;
+
+/* How far ahead of the caller it reads: big files wait for what inflates, many small ones keep the
+ * caller busy, and this much evens out most of that. Of a smaller layer no more is touched. */
+#define LAYER_STREAM_BYTES ((size_t) 32 << 20)
 
 struct layer_stream_options {
     const struct cancel *cancel; /* polled; may be NULL */

@@ -36,19 +36,21 @@ static bool soon_on_disk(int fd)
     return is_on_disk(fd);
 }
 
-static void much_is_flushed_and_little_is_not(void **state)
+/* 4 MiB, then twice as much as before each time, 128 MiB at last. */
+static void flushes_begin_small_and_grow(void **state)
 {
     (void) state;
+    static const uint64_t mib[] = {4, 12, 28, 60, 124, 252, 380};
     owned(fd_close) int dirfd = fd_open_dir(AT_FDCWD, volume);
     owned(flush_ahead_clear) struct flush_ahead *ahead = flush_ahead_new(dirfd);
-    static const char *const names[] = {"first", "second"};
-    for (uint64_t i = 0; i < 2; i++) {
-        owned(fd_close) int fd = openat(dirfd, names[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        assert_int_equal(write(fd, names[i], 5), 5);
-        flush_ahead_note(ahead, i * ((uint64_t) 200 << 20) + 1);
+    for (size_t i = 0; i < sizeof mib / sizeof mib[0]; i++) {
+        char name[] = {(char) ('a' + i), '\0'};
+        owned(fd_close) int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_int_equal(write(fd, name, 1), 1);
+        flush_ahead_note(ahead, (mib[i] << 20) - 1);
         (void) usleep(200000);
         assert_false(is_on_disk(fd));
-        flush_ahead_note(ahead, (i + 1) * ((uint64_t) 200 << 20));
+        flush_ahead_note(ahead, mib[i] << 20);
         assert_true(soon_on_disk(fd));
     }
 }
@@ -65,7 +67,7 @@ int main(void)
     volume = volume_mount("xfs", 320);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_happens_without_a_directory),
-        cmocka_unit_test(much_is_flushed_and_little_is_not),
+        cmocka_unit_test(flushes_begin_small_and_grow),
     };
     size_t count = volume && volume_has(volume_kind("xfs"), VOLUME_EXTENTS)
                        ? sizeof tests / sizeof tests[0]

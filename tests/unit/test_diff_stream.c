@@ -446,16 +446,16 @@ static void a_cancelled_source_is_not_read_any_more(void **state)
 static void a_stream_can_be_cleared_in_any_state(void **state)
 {
     (void) state;
-    enum { SIZE = 9 << 20 };
+    enum { SIZE = LAYER_STREAM_BYTES + (1 << 20) };
     owned(mem_free) uint8_t *sample = layer_sample_new(SIZE, 1);
-    for (int round = 0; round < 80; round++) {
+    for (int round = 0; round < 40; round++) {
         struct memory_source source;
         struct layer_stream *stream = NULL;
         const void *data = NULL;
         size_t size = 0;
         memory_source_init(&source, sample, SIZE);
         assert_int_equal(layer_stream_open(&source.base, &plain_options, &stream, NULL), 0);
-        for (int i = 0; i < round % 40; i++)
+        for (int i = 0; i < round % 20; i++)
             assert_true(layer_stream_next(stream, &data, &size, NULL) >= 0);
         if (round % 3 == 0)
             nap();
@@ -486,7 +486,7 @@ static void clear_stops_a_decoder_that_finds_nothing(void **state)
 static void a_block_lives_until_the_next_call(void **state)
 {
     (void) state;
-    enum { SIZE = 12 << 20 };
+    enum { SIZE = LAYER_STREAM_BYTES + (4 << 20) };
     owned(mem_free) uint8_t *sample = layer_sample_new(SIZE, 2);
     owned(layer_stream_clear) struct layer_stream *stream = NULL;
     struct memory_source source;
