@@ -448,14 +448,14 @@ static void a_stream_can_be_cleared_in_any_state(void **state)
     (void) state;
     enum { SIZE = LAYER_STREAM_BYTES + (1 << 20) };
     owned(mem_free) uint8_t *sample = layer_sample_new(SIZE, 1);
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < 80; round++) {
         struct memory_source source;
         struct layer_stream *stream = NULL;
         const void *data = NULL;
         size_t size = 0;
         memory_source_init(&source, sample, SIZE);
         assert_int_equal(layer_stream_open(&source.base, &plain_options, &stream, NULL), 0);
-        for (int i = 0; i < round % 20; i++)
+        for (int i = 0; i < round % 40; i++)
             assert_true(layer_stream_next(stream, &data, &size, NULL) >= 0);
         if (round % 3 == 0)
             nap();
