@@ -457,7 +457,7 @@ static void a_stream_can_be_cleared_in_any_state(void **state)
         assert_int_equal(layer_stream_open(&source.base, &plain_options, &stream, NULL), 0);
         for (int i = 0; i < round % 40; i++)
             assert_true(layer_stream_next(stream, &data, &size, NULL) >= 0);
-        if (round % 3 == 0)
+        for (int i = 0; round % 3 == 0 && i < 20; i++) /* the ring fills in a few of these */
             nap();
         layer_stream_clear(&stream);
     }
