@@ -61,28 +61,38 @@ run_go_test() {
     return "$status"
 }
 
-# volume_make FS SIZE [direct]: a fresh file system in a sparse file, mounted on $work/FS. FS is xfs, btrfs or ext4.
-# direct: this machine does not cache the file, as it does not cache a disk. Fails with a reason on standard output
+# volume_make FS SIZE [disk]: a fresh file system in a sparse file, mounted on $work/FS. FS is xfs, btrfs or ext4.
+# disk: this machine does not cache the file, as it does not cache a disk, and all its blocks are written before, so
+# that a flush does not wait for the file system below to find room for them. Fails with a reason on standard output
 # where a volume is not possible here.
 volume_make() {
-    local fs=$1 size=$2 log=$work/volume.log
+    local fs=$1 size=$2 like=${3:-} image=$work/$1.img log=$work/volume.log
     [ "$(id -u)" = 0 ] || { echo "not root, cannot mount a $fs volume"; return 1; }
     command -v "mkfs.$fs" >/dev/null || { echo "no mkfs.$fs"; return 1; }
     local options=-q
-    [ "$fs" = xfs ] && options='-q -m reflink=1'
+    [ "$fs" = xfs ] && options='-q -K -m reflink=1'
     [ "$fs" = ext4 ] && options='-q -F'
-    truncate -s "$size" "$work/$fs.img" && mkdir "$work/$fs" || return 1
+    truncate -s "$size" "$image" && mkdir "$work/$fs" || return 1
+    if [ "$like" = disk ] && ! volume_write "$image" "$size" >"$log" 2>&1; then
+        echo "cannot write the $size of a $fs volume: $(tail -n 1 "$log")"
+        return 1
+    fi
     # shellcheck disable=SC2086
-    if ! { "mkfs.$fs" $options "$work/$fs.img" && volume_mount "$work/$fs.img" "$work/$fs" "${3:-}"; } >"$log" 2>&1; then
+    if ! { "mkfs.$fs" $options "$image" && volume_mount "$image" "$work/$fs" "$like"; } >"$log" 2>&1; then
         echo "cannot make a $fs volume: $(tail -n 1 "$log")"
         return 1
     fi
 }
 
+volume_write() {
+    fallocate --length "$2" "$1" &&
+        dd if=/dev/zero of="$1" bs=16M count="$(numfmt --from=iec "$2")" iflag=count_bytes oflag=direct conv=notrunc,fsync status=none
+}
+
 # The loop device goes with the mount.
 volume_mount() {
     local image=$1 folder=$2 device
-    [ "$3" = direct ] || { mount -o loop "$image" "$folder"; return; }
+    [ "$3" = disk ] || { mount -o loop "$image" "$folder"; return; }
     device=$(losetup --find --show --direct-io=on "$image") || return
     mount "$device" "$folder"
     local status=$?
