@@ -10,7 +10,10 @@ import (
 	"time"
 )
 
-const commitContainer = "Commit of a container"
+const (
+	commitContainer  = "Commit of a container"
+	commitsEachRound = 5
+)
 
 // commitRows: containers that have changed ten files are committed, some in each round.
 func (r *imageRows) commitRows() error {
@@ -19,23 +22,12 @@ func (r *imageRows) commitRows() error {
 		return err
 	}
 	err = r.turns(sides, func(round int, s *stock) error {
-		key := fmt.Sprintf("container %d", round)
-		mounts, err := s.prepare(key, r.whole.top())
-		if err != nil {
-			return err
+		for i := 0; i < commitsEachRound; i++ {
+			if err := r.commitChanged(s, fmt.Sprintf("%d of round %d", i, round)); err != nil {
+				return err
+			}
 		}
-		if err := s.settle(); err != nil { // containers run for longer than it takes to flush their clones
-			return err
-		}
-		if err := mounted(mounts, changeSome); err != nil {
-			return err
-		}
-		began := time.Now()
-		if err := s.commit(fmt.Sprintf("committed %d", round), key); err != nil {
-			return err
-		}
-		r.note(commitContainer, s, time.Since(began))
-		return s.settle()
+		return nil
 	})
 	if err != nil {
 		return err
@@ -43,6 +35,26 @@ func (r *imageRows) commitRows() error {
 	r.table.worst(fmt.Sprintf("Commit of a container of %d files, %d changed, slowest", r.files, changedFiles), r.noted(commitContainer, oursFull),
 		r.noted(commitContainer, overlay), milliseconds(10))
 	return clearAll(sides)
+}
+
+// commitChanged commits a container of that name in which some files were changed.
+func (r *imageRows) commitChanged(s *stock, name string) error {
+	mounts, err := s.prepare("container "+name, r.whole.top())
+	if err != nil {
+		return err
+	}
+	if err := s.settle(); err != nil { // containers run for longer than it takes to flush their clones
+		return err
+	}
+	if err := mounted(mounts, changeSome); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := s.commit("committed "+name, "container "+name); err != nil {
+		return err
+	}
+	r.note(commitContainer, s, time.Since(began))
+	return s.settle()
 }
 
 // changeSome rewrites the first files of a tree.
