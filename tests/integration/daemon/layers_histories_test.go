@@ -292,7 +292,7 @@ func (h *layerHistory) goOn(k *kept) {
 	switch {
 	case !k.changed && k.unpacks && n < 70:
 		h.apply(k)
-	case k.changed && k.unpacks && n < 12:
+	case k.ours && k.unpacks && n < 12: // one differ writes there, ours or the client's
 		h.apply(k)
 	case !k.unpacks && n < 10:
 		h.apply(k)

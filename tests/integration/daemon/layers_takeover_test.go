@@ -246,6 +246,25 @@ func TestWhateverIsDoneToAChildItsParentStays(t *testing.T) {
 	m.gone(t)
 }
 
+// Into the step of an unpacker one differ writes. Another's files are there until the next step takes the tree over, and what is below
+// stays in any case.
+func TestWhatIsWrittenBeforeALayerIsThereUntilTheTreeIsTakenOver(t *testing.T) {
+	harness.NeedRoot(t)
+	m := startImages(t, "", `pool = "off"`)
+	m.chain(t, "base", "middle", "top")
+	dir := m.step(t, "child", "top")
+	equal(t, "the tree is taken over", treeOf(t, m.d, dir), m.trees["top"])
+	must(t, rewriteAll(dir))
+	must(t, harness.Files{"mine": "x"}.Write(dir))
+	m.fill(t, "child", "top")
+	m.done(t, "child", stepKey("child"), dir)
+	m.container(t, "of the child", "child")
+	m.again(t, "")
+	m.container(t, "of the child, again", "child")
+	m.unchanged(t)
+	m.gone(t, "of the child", "of the child, again")
+}
+
 func TestAnImageRunsAfterAnotherWasUnpackedOnTop(t *testing.T) {
 	harness.NeedRoot(t)
 	m := startImages(t, "", "")
