@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/small_calls.h"
 #include "snapshotter/cached_trees.h"
 
 /* What a Commit leaves to the background: whoever needs it earlier does it himself. */
@@ -24,6 +25,7 @@ static void run(struct lane_job *job)
 {
     struct after_commit *after = (struct after_commit *) job;
     struct snapshotter *snapshotter = after->snapshotter;
+    small_calls_give_way(); /* to what containerd writes when it has the answer */
     if (!cancel_requested(&snapshotter->stopping))
         measure(snapshotter, after);
     if (!cancel_requested(&snapshotter->stopping))

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/small_calls.h"
 #include "tree/inode_map.h"
 #include "tree/os.h"
 #include "tree/tree.h"
@@ -21,8 +22,11 @@ static int skip_unopened(void *context, struct walk_dir *dir, int sys, struct er
     return skip ? 0 : walk_open_error(error);
 }
 
+enum { MANY = 512 }; /* more take longer than small calls, which come first then */
+
 struct measurement {
     struct walk *walk;
+    uint64_t entries;
     const struct timestamp *since; /* NULL = everything counts */
     struct inode_map seen;         /* inodes with several names */
     struct tree_usage usage;
@@ -70,6 +74,8 @@ static int measure_entry(void *context, struct walk_dir *dir, const struct dir_e
 {
     struct measurement *measurement = context;
     struct os_stat found;
+    if (++measurement->entries > MANY)
+        small_calls_give_way();
     if (os_stat_at(dir->fds[0], entry->name, &found) != 0)
         return errno == ENOENT ? 0 : error_errno(error, "cannot read the attributes");
     if (found.mount_root)

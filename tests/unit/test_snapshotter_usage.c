@@ -11,15 +11,17 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/small_calls.h"
 #include "snapshotter/internal.h"
 #include "tests/unit/platform.h"
 #include "tests/unit/snapshotter_fixture.h"
 #include "tests/unit/volume_fixture.h"
 #include "tree/tree.h"
 
-/* What is counted of a file of which a part was changed, and when that is decided. */
+/* What is counted of a file of which a part was changed, and when that is decided and done. */
 
 enum { FILE_BYTES = 1 << 20, PART_BYTES = 256 << 10 };
 
@@ -137,6 +139,35 @@ static void what_has_been_cloned_before_it_is_measured_counts_whole(void **state
     assert_counts_whole("base");
 }
 
+/* While the call, or another small one, is under way. */
+static int64_t time_until_measured(const char *key)
+{
+    struct snapshot_usage usage;
+    assert_int_equal(prepare("active", "", NULL), 0);
+    small_calls_begin();
+    int64_t begun = clock_monotonic_ms();
+    assert_int_equal(commit("active", key, "", NULL), 0);
+    while (snapshot_usage_known(snapshots.snapshotter, "one", key, &usage, NULL) == 0)
+        (void) usleep(100);
+    int64_t took = clock_monotonic_ms() - begun;
+    small_calls_end();
+    return took;
+}
+
+/* containerd writes to its own database when it has the answer. */
+static void small_calls_come_before_what_a_commit_leaves_to_do(void **state)
+{
+    enum { PAUSE_MS = 10 }; /* as in base/small_calls.c */
+    (void) state;
+    int64_t took = 0;
+    for (int i = 0; i < 50 && took < PAUSE_MS - 1; i++) { /* the machine may be slow */
+        owned(mem_free) char *key = mem_printf("%d", i);
+        (void) usleep(2 * PAUSE_MS * 1000); /* who has waited does not at once again */
+        took = time_until_measured(key);
+    }
+    assert_true(took >= PAUSE_MS - 1);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up_there, tear_down_there)
 
 int main(void)
@@ -145,6 +176,7 @@ int main(void)
         TEST(a_changed_part_counts_where_the_volume_tells_it),
         TEST(a_child_changes_nothing_of_what_was_measured),
         TEST(what_has_been_cloned_before_it_is_measured_counts_whole),
+        TEST(small_calls_come_before_what_a_commit_leaves_to_do),
     };
     return cmocka_run_group_tests(tests, volume_fixture_xfs, volume_fixture_unmount);
 }

@@ -13,9 +13,11 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
 #include "tests/unit/platform.h"
+#include "tests/unit/small_callers.h"
 #include "tests/unit/tree_sample.h"
 #include "tests/unit/volume_fixture.h"
 #include "tree/tree.h"
@@ -123,6 +125,42 @@ static void a_measurement_can_be_cancelled(void **state)
                      ERROR_CANCELLED);
 }
 
+/* Such as take no long look. */
+static void make_links(int dirfd, const char *path, unsigned count)
+{
+    char name[64];
+    tree_sample_dir(dirfd, path);
+    for (unsigned i = 0; i < count; i++) {
+        (void) snprintf(name, sizeof name, "%s/%u", path, i);
+        assert_int_equal(symlinkat("there", dirfd, name), 0);
+    }
+}
+
+static int64_t time_measuring(int dirfd, const char *name)
+{
+    int64_t begun = clock_monotonic_ms();
+    (void) usage_of(dirfd, name, NULL);
+    return clock_monotonic_ms() - begun;
+}
+
+static void small_calls_come_before_the_measurement_of_many_entries(void **state)
+{
+    enum { MANY = 512, PAUSE_MS = 10 }; /* as in tree/measure.c and base/small_calls.c */
+    const struct volume_fixture *fixture = volume_fixture(state);
+    struct small_callers callers;
+    make_links(fixture->fd, "few", MANY);
+    make_links(fixture->fd, "many", MANY + 1);
+    small_callers_start(&callers);
+    int64_t waited = 0;
+    for (int i = 0; i < 50 && waited < PAUSE_MS - 1; i++) { /* other things take time, too */
+        (void) usleep(2 * PAUSE_MS * 1000); /* who has waited does not at once again */
+        waited = -time_measuring(fixture->fd, "few");
+        waited += time_measuring(fixture->fd, "many");
+    }
+    small_callers_stop(&callers);
+    assert_true(waited >= PAUSE_MS - 1);
+}
+
 static void a_tree_is_small_up_to_its_number_of_entries(void **state)
 {
     const struct volume_fixture *fixture = volume_fixture(state);
@@ -187,6 +225,7 @@ int main(void)
         VOLUME_TEST(only_what_changed_since_the_clone_counts),
         VOLUME_TEST(mounts_inside_are_not_counted),
         VOLUME_TEST(a_measurement_can_be_cancelled),
+        VOLUME_TEST(small_calls_come_before_the_measurement_of_many_entries),
         VOLUME_TEST(a_tree_is_small_up_to_its_number_of_entries),
         VOLUME_TEST(a_tree_is_small_up_to_its_bytes),
         VOLUME_TEST(a_probe_tells_what_the_volume_can_do),
