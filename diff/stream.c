@@ -22,7 +22,7 @@ enum {
     BLOCKS = LAYER_STREAM_BYTES / BLOCK_BYTES,
     BLOCKS_TO_TAKE = 3, /* so many wake who waits for filled ones */
     BLOCKS_TO_FILL = 8, /* so many wake who waits for free ones */
-    MANY_BLOCKS = 32,   /* from then on small calls come first; that takes some 10 ms */
+    MANY_BLOCKS = 32,   /* from then on small calls come first */
     CANCEL_INTERVAL_MS = 50
 };
 #define RATIO_FREE_BYTES ((uint64_t) 64 << 20)

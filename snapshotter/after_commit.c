@@ -16,6 +16,9 @@ static void measure(struct snapshotter *snapshotter, const struct after_commit *
 {
     struct snapshot_usage usage;
     struct error error = {0};
+    if (snapshot_usage_known(snapshotter, after->name, after->key, &usage, NULL) != 0)
+        return;
+    small_calls_give_way(); /* to what containerd writes when it has the answer */
     if (snapshot_usage_measure(snapshotter, after->name, after->key, &snapshotter->stopping, &usage,
                                &error) != 0)
         log_debug("measuring %s: %s", after->key, error.message);
@@ -25,13 +28,12 @@ static void run(struct lane_job *job)
 {
     struct after_commit *after = (struct after_commit *) job;
     struct snapshotter *snapshotter = after->snapshotter;
-    small_calls_give_way(); /* to what containerd writes when it has the answer */
+    if (!cancel_requested(&snapshotter->stopping))
+        cached_trees_make_room(snapshotter);
     if (!cancel_requested(&snapshotter->stopping))
         measure(snapshotter, after);
     if (!cancel_requested(&snapshotter->stopping))
         snapshot_record_fixups(snapshotter, after->name, after->key);
-    if (!cancel_requested(&snapshotter->stopping))
-        cached_trees_make_room(snapshotter);
     inventories_drop_idle(snapshotter->inventories, clock_monotonic_ms());
     mem_free(&after->name);
     mem_free(&after->key);

@@ -106,7 +106,8 @@ struct tree_usage {
  * changed after a clone that ended at *since (tree_clone_result.time). A file of which one byte or
  * one attribute was changed counts whole in bytes, although the rest may still be shared; in
  * private_bytes it does not, but what has been cloned from it since then is missing. Mounts inside
- * are not entered and not counted. The tree may be in use.
+ * are not entered and not counted. The tree may be in use. Of many entries it gives way to small
+ * calls (base/small_calls.h).
  */
 int tree_measure(int dirfd, const char *name, const struct timestamp *since,
                  const struct cancel *cancel, struct tree_usage *out_usage, struct error *error);

@@ -66,27 +66,24 @@ run_go_test() {
 # that a flush does not wait for the file system below to find room for them. Fails with a reason on standard output
 # where a volume is not possible here.
 volume_make() {
-    local fs=$1 size=$2 like=${3:-} image=$work/$1.img log=$work/volume.log
+    local fs=$1 size=$2 like=${3:-} log=$work/volume.log
     [ "$(id -u)" = 0 ] || { echo "not root, cannot mount a $fs volume"; return 1; }
     command -v "mkfs.$fs" >/dev/null || { echo "no mkfs.$fs"; return 1; }
     local options=-q
-    [ "$fs" = xfs ] && options='-q -K -m reflink=1'
+    [ "$fs" = xfs ] && options='-q -m reflink=1'
     [ "$fs" = ext4 ] && options='-q -F'
-    truncate -s "$size" "$image" && mkdir "$work/$fs" || return 1
-    if [ "$like" = disk ] && ! volume_write "$image" "$size" >"$log" 2>&1; then
-        echo "cannot write the $size of a $fs volume: $(tail -n 1 "$log")"
-        return 1
-    fi
+    truncate -s "$size" "$work/$fs.img" && mkdir "$work/$fs" || return 1
     # shellcheck disable=SC2086
-    if ! { "mkfs.$fs" $options "$image" && volume_mount "$image" "$work/$fs" "$like"; } >"$log" 2>&1; then
-        echo "cannot make a $fs volume: $(tail -n 1 "$log")"
+    if ! { "mkfs.$fs" $options "$work/$fs.img" && { [ "$like" != disk ] || volume_write "$work/$fs.img"; } &&
+        volume_mount "$work/$fs.img" "$work/$fs" "$like"; } >"$log" 2>&1; then
+        echo "cannot make a $fs volume of $size: $(tail -n 1 "$log")"
         return 1
     fi
 }
 
+# Over itself: mkfs has left parts of it as holes, or as room without data.
 volume_write() {
-    fallocate --length "$2" "$1" &&
-        dd if=/dev/zero of="$1" bs=16M count="$(numfmt --from=iec "$2")" iflag=count_bytes oflag=direct conv=notrunc,fsync status=none
+    dd if="$1" of="$1" bs=16M iflag=direct oflag=direct conv=notrunc,fsync status=none
 }
 
 # The loop device goes with the mount.

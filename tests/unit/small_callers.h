@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-
 /* A thread that makes small calls, one after the other, so that on a machine however slow there is
- * one that others have to give way to. */
-struct small_callers {
-    pthread_t thread;
-    atomic_bool stop;
-};
+ * one that others have to give way to. One at a time. */
+void small_callers_start(void);
+void small_callers_stop(void);
 
-void small_callers_start(struct small_callers *callers);
-void small_callers_stop(struct small_callers *callers);
+/* For how long others stand still then, as in base/small_calls.c; and after that they go on for as
+ * long. */
+enum { SMALL_CALLERS_PAUSE_MS = 10 };

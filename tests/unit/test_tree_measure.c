@@ -125,7 +125,7 @@ static void a_measurement_can_be_cancelled(void **state)
                      ERROR_CANCELLED);
 }
 
-/* Such as take no long look. */
+/* Links, since to look at a file may take long. */
 static void make_links(int dirfd, const char *path, unsigned count)
 {
     char name[64];
@@ -145,19 +145,18 @@ static int64_t time_measuring(int dirfd, const char *name)
 
 static void small_calls_come_before_the_measurement_of_many_entries(void **state)
 {
-    enum { MANY = 512, PAUSE_MS = 10 }; /* as in tree/measure.c and base/small_calls.c */
+    enum { MANY = 512, PAUSE_MS = SMALL_CALLERS_PAUSE_MS }; /* as in tree/measure.c */
     const struct volume_fixture *fixture = volume_fixture(state);
-    struct small_callers callers;
     make_links(fixture->fd, "few", MANY);
     make_links(fixture->fd, "many", MANY + 1);
-    small_callers_start(&callers);
+    small_callers_start();
     int64_t waited = 0;
     for (int i = 0; i < 50 && waited < PAUSE_MS - 1; i++) { /* other things take time, too */
         (void) usleep(2 * PAUSE_MS * 1000); /* who has waited does not at once again */
         waited = -time_measuring(fixture->fd, "few");
         waited += time_measuring(fixture->fd, "many");
     }
-    small_callers_stop(&callers);
+    small_callers_stop();
     assert_true(waited >= PAUSE_MS - 1);
 }
 

@@ -292,11 +292,11 @@ func (h *layerHistory) goOn(k *kept) {
 	switch {
 	case !k.changed && k.unpacks && n < 70:
 		h.apply(k)
-	case k.ours && k.unpacks && n < 12: // one differ writes there, ours or the client's
+	case k.ours && k.unpacks && n < 12: // not where a client has written: see NOTE in docs/ARCHITECTURE.md
 		h.apply(k)
 	case !k.unpacks && n < 10:
 		h.apply(k)
-	case !k.changed && n < 85, !k.unpacks && n < 40, k.applied == 0 && n < 20: // unpackers do not write after an Apply
+	case !k.changed && n < 85, !k.unpacks && n < 40: // nor after an Apply
 		h.write(k)
 	case n < 92:
 		h.commit(k)

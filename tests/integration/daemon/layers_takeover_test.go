@@ -246,9 +246,9 @@ func TestWhateverIsDoneToAChildItsParentStays(t *testing.T) {
 	m.gone(t)
 }
 
-// Into the step of an unpacker one differ writes. Another's files are there until the next step takes the tree over, and what is below
-// stays in any case.
-func TestWhatIsWrittenBeforeALayerIsThereUntilTheTreeIsTakenOver(t *testing.T) {
+// Into the step of an unpacker one differ writes. What another writes there as well is there until the tree is made again, and what is
+// below stays in any case.
+func TestWhatIsWrittenBesideALayerLeavesWhatIsBelow(t *testing.T) {
 	harness.NeedRoot(t)
 	m := startImages(t, "", `pool = "off"`)
 	m.chain(t, "base", "middle", "top")
@@ -258,11 +258,12 @@ func TestWhatIsWrittenBeforeALayerIsThereUntilTheTreeIsTakenOver(t *testing.T) {
 	must(t, harness.Files{"mine": "x"}.Write(dir))
 	m.fill(t, "child", "top")
 	m.done(t, "child", stepKey("child"), dir)
-	m.container(t, "of the child", "child")
 	m.again(t, "")
-	m.container(t, "of the child, again", "child")
-	m.unchanged(t)
-	m.gone(t, "of the child", "of the child, again")
+	next := m.step(t, "next", "child") // has what was written, too
+	equal(t, "the tree is taken over", treeOf(t, m.d, next), m.trees["child"])
+	must(t, rewriteAll(next))
+	m.unchanged(t, "top", "middle", "base")
+	m.gone(t, stepKey("next"))
 }
 
 func TestAnImageRunsAfterAnotherWasUnpackedOnTop(t *testing.T) {
