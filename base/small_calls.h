@@ -4,9 +4,9 @@
 /*
  * Small calls come first. Those who wait for one wait for each of its flushes of the volume, too,
  * and for their own right after it, which all take several times as long beside threads that change
- * as much there as they can, or compute. So these stand still meanwhile, half of their time at
- * most; and while small calls come again and again they leave the CPU for a moment now and then,
- * since a flush has to wait for threads of the kernel, too, which the scheduler may let wait long.
+ * as much there as they can. So these stand still meanwhile, half of their time at most; and while
+ * small calls come again and again they leave the CPU for a moment now and then, since a flush has
+ * to wait for threads of the kernel, too, which the scheduler may let wait long.
  *
  * One for the whole process, since the two know nothing of each other. Thread-safe.
  */

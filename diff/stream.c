@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/small_calls.h"
 #include "base/thread.h"
 #include "diff/decode.h"
 
@@ -22,7 +21,6 @@ enum {
     BLOCKS = LAYER_STREAM_BYTES / BLOCK_BYTES,
     BLOCKS_TO_TAKE = 3, /* so many wake who waits for filled ones */
     BLOCKS_TO_FILL = 8, /* so many wake who waits for free ones */
-    MANY_BLOCKS = 32,   /* from then on small calls come first */
     CANCEL_INTERVAL_MS = 50
 };
 #define RATIO_FREE_BYTES ((uint64_t) 64 << 20)
@@ -142,22 +140,15 @@ static int fill_block(struct layer_stream *stream, struct error *error)
     return 1;
 }
 
-static void give_way(uint64_t blocks)
-{
-    if (blocks >= MANY_BLOCKS)
-        small_calls_give_way();
-}
-
 static void *run_decoder(void *argument)
 {
     struct layer_stream *stream = argument;
     struct error error = {0};
     int rc = layer_decoder_open(&stream->feed, stream->options.raw, &stream->decoder, &error);
     if (rc == 0) {
-        do {
-            give_way(stream->filled);
+        do
             rc = fill_block(stream, &error);
-        } while (rc > 0);
+        while (rc > 0);
     }
     (void) pthread_mutex_lock(&stream->lock);
     stream->ended = true;
@@ -181,7 +172,6 @@ static void *run_digest(void *argument)
             break;
         const struct block *block = &stream->blocks[stream->digested % BLOCKS];
         (void) pthread_mutex_unlock(&stream->lock);
-        give_way(stream->digested);
         digester_add(stream->digester, block->data, block->size);
         (void) pthread_mutex_lock(&stream->lock);
         stream->digested++;

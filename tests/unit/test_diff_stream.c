@@ -12,11 +12,9 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "diff/stream.h"
 #include "tests/unit/layer_memory.h"
-#include "tests/unit/small_callers.h"
 
 static const struct layer_stream_options plain_options;
 
@@ -391,57 +389,6 @@ static void nap(void)
     (void) nanosleep(&moment, NULL);
 }
 
-/* As in diff/stream.c. */
-enum { BLOCK_BYTES = 256 << 10, MANY_BLOCKS = 32, AT_ONCE = 3 };
-enum { PAUSE_MS = SMALL_CALLERS_PAUSE_MS };
-
-static int64_t time_taking(struct layer_stream *stream, unsigned blocks)
-{
-    int64_t begun = clock_monotonic_ms();
-    for (unsigned i = 0; i < blocks; i++) {
-        const void *data = NULL;
-        size_t size = 0;
-        assert_int_equal(layer_stream_next(stream, &data, &size, NULL), 1);
-        assert_int_equal(size, BLOCK_BYTES);
-    }
-    return clock_monotonic_ms() - begun;
-}
-
-static int64_t time_finishing(struct layer_stream *stream)
-{
-    struct layer_stream_result result;
-    int64_t begun = clock_monotonic_ms();
-    assert_int_equal(layer_stream_finish(stream, &result, NULL), 0);
-    return clock_monotonic_ms() - begun;
-}
-
-/* First the decoder stands still, then the digest. A decoder that did so too early would not do it
- * again so soon. */
-static bool gives_way(const uint8_t *data, size_t size)
-{
-    const struct layer_stream_options options = {.raw = true};
-    owned(layer_stream_clear) struct layer_stream *stream = NULL;
-    struct memory_source source;
-    memory_source_init(&source, data, size);
-    assert_int_equal(layer_stream_open(&source.base, &options, &stream, NULL), 0);
-    (void) time_taking(stream, MANY_BLOCKS - AT_ONCE);
-    int64_t next = time_taking(stream, AT_ONCE + 1);
-    return time_finishing(stream) >= PAUSE_MS - 2 && next >= PAUSE_MS - 1;
-}
-
-static void small_calls_come_before_a_big_layer(void **state)
-{
-    (void) state;
-    const size_t size = (size_t) (MANY_BLOCKS + 2) * BLOCK_BYTES;
-    owned(mem_free) uint8_t *data = layer_sample_new(size, 1);
-    bool done = false;
-    small_callers_start();
-    for (int i = 0; i < 50 && !done; i++) /* threads may be late */
-        done = gives_way(data, size);
-    small_callers_stop();
-    assert_true(done);
-}
-
 static void *cancel_later(void *argument)
 {
     for (int i = 0; i < 20; i++)
@@ -574,7 +521,6 @@ int main(void)
         cmocka_unit_test(errors_of_the_source_pass_unchanged),
         cmocka_unit_test(bombs_meet_the_limits),
         cmocka_unit_test(limits_let_pass_what_is_within),
-        cmocka_unit_test(small_calls_come_before_a_big_layer),
         cmocka_unit_test(cancel_reaches_who_waits_for_a_slow_source),
         cmocka_unit_test(a_cancelled_source_is_not_read_any_more),
         cmocka_unit_test(a_stream_can_be_cleared_in_any_state),
