@@ -111,33 +111,35 @@ func TestATakenKeyIsNoAlreadyExistsToARequestForALayer(t *testing.T) {
 // Filters of one List can cost more than a second for each record. What a client that has gone asked for must
 // not go on at the expense of others.
 func TestAListThatIsGivenUpEndsAmidTheFiltersOfOneRecord(t *testing.T) {
-	const lists = 32
-	d, s := start(t)
+	_, s := start(t)
 	_, err := s.Prepare(strings.Repeat("a", 1500), "")
 	must(t, err)
-	request := &snapshotsapi.ListSnapshotsRequest{Snapshotter: "clonefs"}
-	for i := 0; i < 16; i++ {
-		request.Filters = append(request.Filters, "name~=/((a?){30}){30}b/")
+	request := &snapshotsapi.ListSnapshotsRequest{
+		Snapshotter: "clonefs",
+		Filters:     []string{"name~=/((a?){30}){30}b/"},
 	}
-	whole := time.Now()
-	equal(t, "number of snapshots", len(list(t, s, request.Filters...)), 0)
-	took := time.Since(whole)
-	for i := 0; i < lists; i++ {
-		ctx, giveUp := context.WithTimeout(context.Background(), took/20)
-		stream, err := s.API.List(ctx, request)
-		if err == nil {
-			_, err = stream.Recv()
-		}
-		giveUp()
-		if err == nil {
-			t.Fatal("the list came to an end before it was given up: make it cost more")
-		}
+	whole := func() time.Duration {
+		began := time.Now()
+		equal(t, "number of snapshots", len(list(t, s, request.Filters...)), 0)
+		return time.Since(began)
 	}
-	began := time.Now()
-	answers(t, d)
-	equal(t, "number of snapshots", len(list(t, s)), 1)
-	t.Logf("one whole list took %v; after %d given up, another took %v", took, lists, time.Since(began))
-	if after := time.Since(began); after > took+harness.Bound(200*time.Millisecond) {
-		t.Errorf("after %d lists that were given up another one took %v; one that is not given up takes %v", lists, after, took)
+	took := whole()
+	for took < time.Second { // However slow the daemon is, the 5 s that a record may take are far away.
+		request.Filters = append(request.Filters, request.Filters...)
+		took = whole()
+	}
+	ctx, giveUp := context.WithTimeout(context.Background(), took/5)
+	defer giveUp()
+	stream, err := s.API.List(ctx, request)
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if err == nil {
+		t.Fatal("the list came to an end before it was given up")
+	}
+	after := whole()
+	t.Logf("one whole list took %v, after one that was given up it took %v", took, after)
+	if after > took+took/2 {
+		t.Errorf("after a list that was given up another one took %v; without it takes %v", after, took)
 	}
 }
